@@ -1,0 +1,1 @@
+"""bt_api_base: the async-first base package of the bt_api ecosystem."""
