@@ -1,0 +1,208 @@
+"""What a venue must say about its streams: the adapter contract.
+
+An adapter turns names into a venue's subscribe frames and a venue's frames into events. It does no
+I/O, starts no task and keeps no state beyond sequence numbers and the symbols it was asked for, so
+it is tested with bytes in and objects out. One adapter instance serves one connection.
+
+Everything a frame can mean is either an event (`bt_api_base.containers`) or one of the control
+messages below. The supervised connection acts on control messages; consumers only see events.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Union
+
+import attrs
+import msgspec
+
+from bt_api_base.containers import Event
+
+__all__ = (
+    "Ack",
+    "Channel",
+    "Control",
+    "Decoded",
+    "Heartbeat",
+    "Notice",
+    "Refusal",
+    "StreamAdapter",
+    "StreamLimits",
+    "Unrecognized",
+)
+
+
+class Channel(msgspec.Struct, frozen=True):
+    """One thing a venue lets a client subscribe to.
+
+    Attributes:
+        topic: What, in this library's words: ``"ticker"``, ``"trade"``, ``"depth"`` ….
+        symbol: Internal symbol, such as ``"BTC-USDT"``; empty for venue-wide channels.
+        key: The venue's own name of the channel, which its frames are routed by.
+        event_name: Name under which the channel's events go over the bus.
+    """
+
+    topic: str
+    symbol: str
+    key: str
+    event_name: str
+
+
+class Ack(msgspec.Struct, frozen=True, tag=True):
+    """The venue accepted a request.
+
+    Attributes:
+        request_id: The id our request carried; ``None`` for venues that confirm by channel.
+        key: The confirmed channel's key; ``None`` for venues that confirm by request.
+        result: What the venue answered with, decoded; ``None`` for a bare confirmation.
+    """
+
+    request_id: int | str | None = None
+    key: str | None = None
+    result: Any = None
+
+
+class Refusal(msgspec.Struct, frozen=True, tag=True):
+    """The venue refused a request, in its own words.
+
+    Attributes:
+        request_id: The id our request carried, where the venue repeats it.
+        key: The refused channel's key, where the venue names it.
+        code: The venue's error code.
+        message: The venue's text, verbatim.
+    """
+
+    request_id: int | str | None = None
+    key: str | None = None
+    code: int | str | None = None
+    message: str = ""
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag=True):
+    """A venue's ping or pong inside an ordinary message.
+
+    Attributes:
+        reply: The frame to send back, or ``None`` where none is due.
+    """
+
+    reply: str | bytes | None = None
+
+
+class Notice(msgspec.Struct, frozen=True, tag=True):
+    """Something the venue tells everybody.
+
+    Attributes:
+        kind: The venue's name of the notice.
+        message: Its text.
+        closing: Whether the venue is about to close this connection.
+    """
+
+    kind: str
+    message: str = ""
+    closing: bool = False
+
+
+class Unrecognized(msgspec.Struct, frozen=True, tag=True):
+    """A well-formed frame of a kind this adapter does not translate: counted, never lost in silence.
+
+    Attributes:
+        kind: What the venue calls it, as far as that can be told.
+    """
+
+    kind: str
+
+
+Control = Union[Ack, Refusal, Heartbeat, Notice, Unrecognized]
+"""A frame's meaning for the connection, as opposed to its consumers."""
+
+Decoded = tuple[Union[str, None], Sequence[Union[Event, Control]]]
+"""A frame's channel key, and its events or control messages."""
+
+
+@attrs.frozen(kw_only=True)
+class StreamLimits:
+    """Limits of a venue's stream connections; each value in an adapter cites its source.
+
+    Attributes:
+        max_channels_per_connection: Channels one connection may carry.
+        max_channels_per_request: Channels one subscribe frame may name.
+        messages_per_second: Messages a client may send on a connection.
+        connects_per_second: Connection attempts per second and address.
+        max_connection_age: Seconds until the venue closes a connection; ``None``: no fixed limit.
+        max_message_size_bytes: Largest message this venue sends.
+    """
+
+    max_channels_per_connection: int = 1024
+    max_channels_per_request: int = 200
+    messages_per_second: float = 5.0
+    connects_per_second: float = 1.0
+    max_connection_age: float | None = None
+    max_message_size_bytes: int = 8 * 1024 * 1024
+
+
+class StreamAdapter(ABC):
+    """Base class of a venue's stream adapter.
+
+    Attributes:
+        exchange_name: Venue and asset type, such as ``"BINANCE___SPOT"``.
+        limits: The venue's limits.
+        default_url: The venue's production endpoint.
+    """
+
+    exchange_name: str
+    default_url: str
+    limits: StreamLimits = StreamLimits()
+
+    def endpoint(self, url: str) -> str:
+        """Return the URL to connect to for a configured ``url``; by default the same."""
+        return url
+
+    @abstractmethod
+    def channel(self, topic: str, symbol: str, params: Mapping[str, Any] | None = None) -> Channel:
+        """Name the channel for a topic and an internal symbol.
+
+        Raises:
+            SubscribeError: The venue has no such topic, or a parameter is unknown or out of range;
+                the text lists what there is.
+            InvalidSymbolError: The symbol cannot be one of this venue's.
+        """
+
+    @abstractmethod
+    def subscribe_frame(self, request_id: int, channels: Sequence[Channel]) -> str:
+        """Build the frame that subscribes to ``channels``.
+
+        From here on `decode` resolves these channels' symbols to the internal names they were asked by.
+        """
+
+    @abstractmethod
+    def unsubscribe_frame(self, request_id: int, channels: Sequence[Channel]) -> str:
+        """Build the frame that unsubscribes from ``channels``."""
+
+    @abstractmethod
+    def decode_frame(self, frame: bytes | str, local_time: int) -> Decoded:
+        """Decode one frame, on the hot path.
+
+        Args:
+            frame: The payload of one message.
+            local_time: When it left the socket, nanoseconds since the epoch (UTC).
+
+        Returns:
+            The key of the channel it belongs to (``None`` for control messages), and what it says.
+
+        Raises:
+            DataParseError: The frame is malformed. No other exception leaves this method,
+                whatever the bytes.
+        """
+
+    def decode(self, frame: bytes | str, local_time: int = 0) -> Sequence[Event | Control]:
+        """Decode one frame and return its events and control messages.
+
+        Raises:
+            DataParseError: The frame is malformed.
+        """
+        return self.decode_frame(frame, local_time)[1]
+
+    def ping_frame(self) -> str | None:
+        """Return the message that keeps a connection alive, or ``None`` to use WebSocket pings."""
+        return None
