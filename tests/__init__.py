@@ -1,0 +1,1 @@
+"""The tests of bt_api_base, a package so that they can share helpers such as `tests.corpora`."""
