@@ -1,7 +1,7 @@
 """Where the recorded venue frames are, for the tests that read them.
 
 The recordings are not part of the repository. They are looked for in the directory named by the environment variable
-``BT_API_CORPORA`` or else in ``shared/corpora`` beside the repository; a test that needs them and finds none is skipped.
+``BT_API_CORPORA`` or else in ``shared/corpora`` beside the repository; without them, the tests that need them skip.
 """
 
 from __future__ import annotations

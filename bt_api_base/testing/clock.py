@@ -92,9 +92,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._clock.now
 
 
-def virtual_backend(
-    name: Literal["asyncio", "trio"], *, autojump_threshold: float = 0.0
-) -> tuple[str, dict[str, Any]]:
+def virtual_backend(name: Literal["asyncio", "trio"], *, autojump_threshold: float = 0.0) -> tuple[str, dict[str, Any]]:
     """Return a backend with virtual time, as `anyio.run` and the ``anyio_backend`` fixture take it.
 
     Call it anew for each run: on trio the result holds a clock, which must start at 0.0.
