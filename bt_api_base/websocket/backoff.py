@@ -1,0 +1,56 @@
+"""How long to wait before the next connection attempt, and before the next message."""
+
+from __future__ import annotations
+
+import random as _random
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import anyio
+
+__all__ = ("Pacer", "reconnect_delays")
+
+
+def reconnect_delays(
+    interval: float, cap: float, *, random: Callable[[], float] = _random.random
+) -> Iterator[float]:
+    """Yield the delays before successive reconnection attempts, in seconds, without end.
+
+    The first attempt is made at once. Attempt *n* (from 1) waits ``random() * min(cap, interval * 2**(n - 1))``:
+    exponential back-off with full jitter, also at the cap, so that a thousand clients that lost the
+    same venue at the same moment do not come back at the same moment.
+
+    Args:
+        interval: Upper bound of the first delay that is not zero, in seconds.
+        cap: Upper bound of every delay, in seconds.
+        random: Source of uniform numbers in [0, 1); a seeded one makes a schedule repeatable.
+    """
+    yield 0.0
+    bound = min(cap, interval)
+    while True:
+        yield random() * bound
+        bound = min(cap, bound * 2.0)
+
+
+class Pacer:
+    """Keeps outgoing messages within a venue's limit: at most ``per_second`` in any one second.
+
+    A short burst goes out at once; only what would exceed the limit waits.
+    """
+
+    def __init__(self, per_second: float) -> None:
+        # A limit below one message a second becomes one message in a longer window.
+        self._window = max(1.0, 1.0 / per_second)
+        self._sent: deque[float] = deque(maxlen=max(1, int(per_second)))
+
+    async def wait(self) -> None:
+        """Wait until one more message may go out, and count it.
+
+        Cancellation: nothing is counted.
+        """
+        while len(self._sent) == self._sent.maxlen:
+            delay = self._sent[0] + self._window - anyio.current_time()
+            if delay <= 0:
+                break
+            await anyio.sleep(delay)
+        self._sent.append(anyio.current_time())

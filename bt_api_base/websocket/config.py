@@ -1,0 +1,85 @@
+"""Settings of an exchange's WebSocket connections."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import attrs
+
+from bt_api_base.exceptions import ConfigurationError
+
+__all__ = ("WebSocketConfig",)
+
+
+def _positive(instance: WebSocketConfig, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    if value is not None and not value > 0:
+        msg = f"WebSocketConfig.{attribute.name} must be greater than 0, got {value!r} ({instance.exchange_name})"
+        raise ConfigurationError(msg)
+
+
+def _not_negative(instance: WebSocketConfig, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    if value is not None and not value >= 0:
+        msg = f"WebSocketConfig.{attribute.name} must not be negative, got {value!r} ({instance.exchange_name})"
+        raise ConfigurationError(msg)
+
+
+def _websocket_url(instance: WebSocketConfig, attribute: attrs.Attribute[Any], value: str) -> None:
+    if not value.startswith(("ws://", "wss://")):
+        # The URL itself may carry a token, so the message shows its scheme only.
+        scheme = value.partition("://")[0][:10]
+        msg = f"WebSocketConfig.url must start with ws:// or wss://, got {scheme!r} ({instance.exchange_name})"
+        raise ConfigurationError(msg)
+
+
+@attrs.frozen
+class WebSocketConfig:
+    """How to reach one exchange's streams. All durations are seconds.
+
+    Attributes:
+        url: Endpoint, ``ws://`` or ``wss://``.
+        exchange_name: Venue and asset type, such as ``"BINANCE___SPOT"``.
+        max_connections: Most connections to spread subscriptions over.
+        heartbeat_interval: Time between pings; a ping unanswered for ``heartbeat_timeout`` ends the connection.
+        reconnect_interval: Upper bound of the first reconnection delay; later ones double (see `reconnect_delays`).
+        max_reconnect_attempts: Consecutive failures after which the connection is given up;
+            ``None``: never.
+        message_queue_size: Default buffer of a subscription, in events.
+        compression: Whether to offer permessage-deflate.
+        subscription_limits: Most channels per topic; topics not named are bounded by the venue only.
+        max_reconnect_interval: Upper bound of every reconnection delay.
+        healthy_after: How long data must have flowed before a lost connection counts as healthy,
+            which starts the back-off anew.
+        connect_timeout: Limit for DNS, TCP, TLS and the handshake together.
+        subscribe_timeout: Limit for a venue's acknowledgement.
+        heartbeat_timeout: Limit for the answer to a ping.
+        stale_after: A connection with subscriptions that carries no application frame for this
+            long is replaced; pongs do not count. ``None``: never.
+        close_timeout: Limit for the closing handshake.
+        max_message_size: Largest message accepted, bytes; ``None``: the adapter's limit.
+        transport: ``"anyio"``, or on trio also ``"trio-websocket"``.
+        ssl_context: TLS settings; ``None``: the system's trust store, verified.
+        headers: Extra HTTP headers of the handshake. Never shown in a repr, as they may hold a token.
+    """
+
+    url: str = attrs.field(validator=_websocket_url, repr=lambda url: repr(url.partition("?")[0]))
+    exchange_name: str
+    max_connections: int = attrs.field(default=5, validator=_positive)
+    heartbeat_interval: float = attrs.field(default=30.0, validator=_positive)
+    reconnect_interval: float = attrs.field(default=5.0, validator=_not_negative)
+    max_reconnect_attempts: int | None = attrs.field(default=None, validator=_not_negative)
+    message_queue_size: int = attrs.field(default=10_000, validator=_positive)
+    compression: bool = True
+    subscription_limits: Mapping[str, int] = attrs.field(factory=dict)
+    max_reconnect_interval: float = attrs.field(default=60.0, kw_only=True, validator=_positive)
+    healthy_after: float = attrs.field(default=5.0, kw_only=True, validator=_not_negative)
+    connect_timeout: float = attrs.field(default=10.0, kw_only=True, validator=_positive)
+    subscribe_timeout: float = attrs.field(default=10.0, kw_only=True, validator=_positive)
+    heartbeat_timeout: float = attrs.field(default=10.0, kw_only=True, validator=_positive)
+    stale_after: float | None = attrs.field(default=60.0, kw_only=True, validator=_positive)
+    close_timeout: float = attrs.field(default=2.0, kw_only=True, validator=_positive)
+    max_message_size: int | None = attrs.field(default=None, kw_only=True, validator=_positive)
+    transport: Literal["anyio", "trio-websocket"] = attrs.field(default="anyio", kw_only=True)
+    ssl_context: ssl.SSLContext | None = attrs.field(default=None, kw_only=True, repr=False)
+    headers: Mapping[str, str] | None = attrs.field(default=None, kw_only=True, repr=False)
