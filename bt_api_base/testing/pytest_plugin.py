@@ -1,0 +1,90 @@
+"""A pytest plugin with the test ground, for the authors of venue plugins.
+
+It is found by pytest wherever this package is installed, and does nothing until it is asked for something:
+
+* ``@pytest.mark.bt_api_no_leaks``: the asynchronous test fails if it leaves a task, a socket or a thread behind.
+* ``bt_api_memory_streams``: a fixture that makes both ends of a connection in memory.
+* ``bt_api_sweep_cancellation``: a fixture that cancels an operation at each of its suspensions.
+* ``bt_api_simulated_venue``: a fixture with a simulated venue, running on loopback for the length of the test.
+
+Asynchronous tests and fixtures run under anyio's own pytest plugin, on whichever event loop it is told.
+"""
+
+from __future__ import annotations
+
+import functools
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+
+    from bt_api_base.testing.cancellation import CancellationSweep
+    from bt_api_base.testing.simulated_venue import SimulatedVenue
+    from bt_api_base.testing.streams import MemoryByteStream
+
+# Everything is imported where it is used: pytest loads this module in projects that never use it.
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line(
+        "markers", "bt_api_no_leaks: fail the asynchronous test if it leaves a task, a socket or a thread behind"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Run a marked test inside `assert_no_leaks`.
+
+    The assertion is put around the test's coroutine, and is no fixture, because between the parts of a fixture the
+    event loop is stopped and started again, with sockets and tasks of its own.
+    """
+    function = pyfuncitem.obj
+    if pyfuncitem.get_closest_marker("bt_api_no_leaks") and iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def without_leaks(*args: Any, **kwargs: Any) -> None:
+            from bt_api_base.testing.leaks import assert_no_leaks
+
+            async with assert_no_leaks():
+                await function(*args, **kwargs)
+
+        pyfuncitem.obj = without_leaks
+    return (yield)
+
+
+@pytest.fixture
+def bt_api_memory_streams() -> Callable[[], tuple[MemoryByteStream, MemoryByteStream]]:
+    """Return `bt_api_base.testing.streams.memory_stream_pair`."""
+    from bt_api_base.testing.streams import memory_stream_pair
+
+    return memory_stream_pair
+
+
+@pytest.fixture
+def bt_api_sweep_cancellation() -> Callable[..., Awaitable[CancellationSweep]]:
+    """Return `bt_api_base.testing.cancellation.sweep_cancellation`."""
+    from bt_api_base.testing.cancellation import sweep_cancellation
+
+    return sweep_cancellation
+
+
+@pytest.fixture
+async def bt_api_simulated_venue(anyio_backend: object) -> AsyncGenerator[SimulatedVenue]:  # noqa: ARG001  # names the loop
+    """Run a simulated venue on loopback."""
+    from bt_api_base.testing.simulated_venue import SimulatedVenue
+
+    async with SimulatedVenue() as venue:
+        yield venue
+
+
+__all__ = (
+    "bt_api_memory_streams",
+    "bt_api_simulated_venue",
+    "bt_api_sweep_cancellation",
+    "pytest_configure",
+    "pytest_pyfunc_call",
+)
