@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -46,7 +46,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     if pyfuncitem.get_closest_marker("bt_api_no_leaks") and iscoroutinefunction(function):
 
         @functools.wraps(function)
-        async def without_leaks(*args: Any, **kwargs: Any) -> None:
+        async def without_leaks(*args: object, **kwargs: object) -> None:
             from bt_api_base.testing.leaks import assert_no_leaks
 
             async with assert_no_leaks():

@@ -1,0 +1,114 @@
+"""The project's checks. ``nox`` runs them all, ``nox -s tests-3.12`` one of them, ``nox --list`` names them.
+
+What comes after ``--`` goes to the tool of the session: ``nox -s tests-3.12 -- --backend trio -k reconnect``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.11.12"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = False  # also where the variable CI is set, which is nox's default
+nox.options.sessions = ["lint", "types", "tests", "docs", "lowest"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+WORKERS = ("-n", "2")
+
+
+def find_pyenv_pythons() -> list[str]:
+    """Return the directories of pyenv's interpreters, newest first.
+
+    Where pyenv manages the interpreters, ``python3.12`` on the search path is a stand-in that fails for each version
+    that is not selected, although it is installed.
+    """
+    pyenv = shutil.which("pyenv")
+    if pyenv is None:
+        return []
+    root = subprocess.run([pyenv, "root"], capture_output=True, text=True, check=False).stdout.strip()
+    directories = Path(root, "versions").glob("3.*/bin")
+    numbers = {str(path): [int(number) for number in re.findall(r"\d+", path.parent.name)] for path in directories}
+    return sorted(numbers, key=numbers.__getitem__, reverse=True)
+
+
+def has_python(version: str) -> bool:
+    """Tell whether an interpreter of this version can be run, the current one included."""
+    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return True
+    for directory in os.get_exec_path():
+        python = shutil.which(f"python{version}", path=directory)
+        if python and subprocess.run([python, "--version"], capture_output=True, check=False).returncode == 0:
+            return True
+    return False
+
+
+os.environ["PATH"] = os.pathsep.join((os.environ["PATH"], *find_pyenv_pythons()))
+OLDEST = next((version for version in PYTHONS if has_python(version)), PYTHONS[0])
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, layout and the direction of imports."""
+    session.install("-e", ".[lint]")
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types with mypy and pyright, both strict."""
+    session.install("-e", ".[types]")
+    session.run("mypy", *session.posargs)
+    session.run("pyright", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests on asyncio, asyncio with uvloop, and trio."""
+    session.install("-e", ".[test]")
+    session.run("pytest", *WORKERS, *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error (its examples are run by the tests)."""
+    session.install("-e", ".[docs]")
+    session.run("mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def lowest(session: nox.Session) -> None:
+    """Run the tests on the oldest Python with each direct dependency as old as pyproject.toml allows."""
+    constraints = Path(session.create_tmp(), "lowest.txt")
+    constraints.write_text("\n".join(lower_bounds()), encoding="utf-8")
+    session.install("--constraint", str(constraints), ".[test]")
+    session.run("python", "-I", "-c", "import bt_api_base.cli")  # the wheel, as opposed to the source tree
+    session.run("pytest", *WORKERS, *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against the peers, and print tables of ratios."""
+    session.install("-e", ".[bench,uvloop]")
+    for script in sorted(Path("benchmarks").glob("[!_]*.py")):
+        session.run("python", str(script), *session.posargs)
+
+
+def lower_bounds() -> list[str]:
+    """Return pyproject.toml's requirements, those of the extras for users included, pinned to their lower bounds."""
+    extras = PROJECT["project"]["optional-dependencies"]
+    requirements = [
+        *PROJECT["project"]["dependencies"],
+        *(line for name in ("proxy", "redis", "uvloop") for line in extras[name]),
+    ]
+    return [re.sub(r"^([\w.-]+)(?:\[[^\]]*\])?>=", r"\1==", requirement) for requirement in requirements]
