@@ -1,0 +1,286 @@
+"""From a URL to an open connection: address, TCP, TLS and the opening handshake (RFC 6455, 4.1)."""
+
+from __future__ import annotations
+
+import logging
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+import anyio
+import attrs
+from anyio.abc import ByteStream
+from anyio.streams.tls import TLSStream
+from websockets.exceptions import InvalidStatus, InvalidURI
+from websockets.extensions.permessage_deflate import enable_client_permessage_deflate
+from websockets.http11 import Response
+from websockets.protocol import State
+from websockets.typing import Subprotocol
+from websockets.uri import WebSocketURI, parse_uri
+
+from bt_api_base.exceptions import ConfigurationError, WebSocketError
+from bt_api_base.websocket.frames import LenientCloseProtocol
+
+Connector = Callable[[str, int], Awaitable[ByteStream]]
+"""Opens a byte stream to a host and port; TLS, if the URL asks for it, is done on top of it."""
+
+HeadersLike = Mapping[str, str] | Iterable[tuple[str, str]]
+
+_MAX_HEAD: Final = 64 * 1024
+"""Bytes of a handshake's response before its body; the protocol also limits each line and their number."""
+
+_REFUSAL_BODY_WAIT: Final = 1.0
+"""Seconds to wait for the body of a refusal, which may say why."""
+
+_OWN_HEADERS: Final = frozenset({"connection", "upgrade", "content-length", "transfer-encoding"})
+_HEADER_NAME: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: ([^\r\n]*))?\r?\n")
+_LONG_SEGMENT: Final = re.compile(r"(?<=/)[0-9A-Za-z_=.~-]{32,}(?=/|$)")
+
+# The protocol logs whole frames and the request line at DEBUG level, and those may hold secrets.
+_silent = logging.Logger("bt_api_base.websocket.protocol", level=logging.CRITICAL + 1)
+
+
+@attrs.frozen(kw_only=True)
+class Dialled:
+    """A connection whose opening handshake is done.
+
+    Attributes:
+        stream: The byte stream, TLS included.
+        protocol: The Sans-I/O protocol, in state OPEN and at the boundary of the first frame.
+        first_bytes: What came in one read with the end of the handshake.
+        response_headers: Headers of the response, names in lower case.
+    """
+
+    stream: ByteStream
+    protocol: LenientCloseProtocol
+    first_bytes: bytes
+    response_headers: Mapping[str, str]
+
+
+def parse_url(url: str) -> WebSocketURI:
+    """Parse a ``ws://`` or ``wss://`` URL.
+
+    Raises:
+        ConfigurationError: It is not one. The text leaves out the URL, which may hold secrets.
+    """
+    try:
+        uri = parse_uri(url)
+        uri.host.encode("idna")
+    except InvalidURI as error:
+        raise ConfigurationError(f"not a WebSocket URL: {error.msg}") from None
+    except ValueError as error:  # from urllib, about the port, or from the codec, about the host
+        raise ConfigurationError(f"not a WebSocket URL: {type(error).__name__}") from None
+    if re.search(r"[\x00-\x20\x7f]", uri.resource_name):
+        raise ConfigurationError("not a WebSocket URL: white space or control characters in its path")
+    return uri
+
+
+def safe_url(uri: WebSocketURI) -> str:
+    """Return the URL for texts and logs: no user, password or query, and no key-like part of the path.
+
+    Venues put secrets there too: Binance's user data stream has its listen key as the last part of the path.
+    """
+    host = f"[{uri.host}]" if ":" in uri.host else uri.host
+    default = 443 if uri.secure else 80
+    port = "" if uri.port == default else f":{uri.port}"
+    return f"{'wss' if uri.secure else 'ws'}://{host}{port}{_LONG_SEGMENT.sub('***', uri.path)}"
+
+
+@lru_cache(maxsize=1)
+def _default_ssl_context() -> ssl.SSLContext:
+    # Reading the system's certificates takes some ten milliseconds: once, not at each reconnection.
+    return ssl.create_default_context()
+
+
+async def dial(
+    uri: WebSocketURI,
+    *,
+    subprotocols: Sequence[str],
+    headers: HeadersLike | None,
+    ssl_context: ssl.SSLContext | None,
+    compression: bool,
+    max_message_size: int | None,
+    connect_timeout: float,
+    local_address: str | None,
+    connector: Connector | None,
+) -> Dialled:
+    """Connect and shake hands, within ``connect_timeout`` seconds in all; see `open_websocket`.
+
+    Raises:
+        WebSocketError: No connection, no TLS, no valid handshake, or none of it in time.
+        ConfigurationError: The headers cannot be sent.
+
+    Cancellation:
+        The socket is released.
+    """
+    protocol = LenientCloseProtocol(
+        uri,
+        extensions=enable_client_permessage_deflate(None) if compression else None,
+        subprotocols=[Subprotocol(name) for name in subprotocols] or None,
+        max_size=max_message_size,
+        logger=_silent,
+    )
+    request = protocol.connect()
+    for name, value in _checked_headers(headers):
+        if name.lower() == "host":
+            del request.headers["Host"]
+        request.headers[name] = value
+    if "User-Agent" not in request.headers:
+        from bt_api_base import __version__
+
+        request.headers["User-Agent"] = f"bt_api_base/{__version__}"
+    protocol.send_request(request)
+
+    stream: ByteStream | None = None
+    phase = "connecting"
+    try:
+        with anyio.move_on_after(connect_timeout) as scope:
+            stream = await _connect(uri, local_address, connector)
+            if uri.secure:
+                phase = "in the TLS handshake"
+                stream = await TLSStream.wrap(
+                    stream,
+                    server_side=False,
+                    hostname=uri.host,
+                    ssl_context=ssl_context or _default_ssl_context(),
+                    # The closing handshake of WebSocket tells a cut from an end; many servers skip that of TLS.
+                    standard_compatible=False,
+                )
+            phase = "in the opening handshake"
+            first_bytes, response_headers = await _shake_hands(stream, protocol, uri)
+            return Dialled(stream=stream, protocol=protocol, first_bytes=first_bytes, response_headers=response_headers)
+        raise _error(uri, f"no answer within {connect_timeout:g} s while {phase}", TimeoutError())
+    except BaseException as error:
+        if stream is not None:
+            await _release(stream)
+        if isinstance(error, ssl.SSLError):
+            raise _error(uri, f"TLS failed: {error.reason or error}", error) from error
+        if isinstance(error, (OSError, anyio.BrokenResourceError, anyio.EndOfStream)):
+            raise _error(uri, f"connection failed while {phase}: {_words(error)}", error) from error
+        raise
+
+
+async def _connect(uri: WebSocketURI, local_address: str | None, connector: Connector | None) -> ByteStream:
+    if connector is not None:
+        return await connector(uri.host, uri.port)
+    return await anyio.connect_tcp(uri.host, uri.port, local_host=local_address)
+
+
+async def _shake_hands(
+    stream: ByteStream, protocol: LenientCloseProtocol, uri: WebSocketURI
+) -> tuple[bytes, Mapping[str, str]]:
+    """Send the request and read the response; return what came after it, and its headers."""
+    await stream.send(b"".join(protocol.data_to_send()))
+    head = bytearray()
+    while True:
+        searched = max(0, len(head) - 3)
+        try:
+            head += await stream.receive()
+        except anyio.EndOfStream as error:
+            raise _error(uri, "the server hung up in the opening handshake", error) from error
+        end = head.find(b"\r\n\r\n", searched)
+        # The end is where the protocol sees it: it accepts no line without CR LF.
+        if end >= 0:
+            break
+        if len(head) > _MAX_HEAD:
+            raise _error(uri, f"the handshake's response has no end within {_MAX_HEAD} bytes")
+        if b"\n" in head and _STATUS_LINE.match(head) is None:
+            raise _error(uri, "the answer to the opening handshake is not HTTP")
+    end += 4
+    protocol.receive_data(bytes(head[:end]))
+    rest = bytes(head[end:])
+    if protocol.state is State.OPEN:
+        (response,) = protocol.events_received()
+        assert isinstance(response, Response)  # the first event of a client that became open
+        return rest, _flat_headers(response)
+    await _read_refusal(stream, protocol, rest)
+    raise _refusal(uri, protocol, bytes(head[:end])) from protocol.handshake_exc
+
+
+async def _read_refusal(stream: ByteStream, protocol: LenientCloseProtocol, rest: bytes) -> None:
+    """Feed the protocol the body of a response that is no 101, as far as it comes soon."""
+    with anyio.move_on_after(_REFUSAL_BODY_WAIT):
+        while protocol.handshake_exc is None:
+            if rest:
+                protocol.receive_data(rest)
+                rest = b""
+                continue
+            try:
+                rest = await stream.receive()
+            except (anyio.EndOfStream, anyio.BrokenResourceError, OSError):
+                protocol.receive_eof()
+                return
+
+
+def _refusal(uri: WebSocketURI, protocol: LenientCloseProtocol, head: bytes) -> WebSocketError:
+    """Describe a handshake that failed after a response had come."""
+    status_line = _STATUS_LINE.match(head)
+    if status_line is None:
+        return _error(uri, "the answer to the opening handshake is not HTTP")
+    status, phrase = int(status_line[1]), (status_line[2] or b"").decode("latin-1")
+    if status == 101:
+        return _error(uri, f"the server's handshake is invalid: {protocol.handshake_exc}")
+    detail = f"the server refused the connection with HTTP {status} {phrase}".rstrip()
+    if 300 <= status < 400:
+        # To follow it would be to send credentials wherever the server points to.
+        detail += "; redirects are not followed"
+    body = ""
+    if isinstance(protocol.handshake_exc, InvalidStatus):
+        body = protocol.handshake_exc.response.body.decode(errors="replace").strip()
+    if body:
+        detail += f": {_without_secrets(body[:200], uri)}"
+    return _error(uri, detail)
+
+
+def _without_secrets(text: str, uri: WebSocketURI) -> str:
+    """Blank out what a server may repeat of the URL's query and user information."""
+    secrets = {value for value in re.split(r"[&=]", uri.query) if len(value) > 3} | {uri.query, uri.password or ""}
+    for secret in sorted(secrets - {""}, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return " ".join(text.split())
+
+
+def _checked_headers(headers: HeadersLike | None) -> list[tuple[str, str]]:
+    """Return the caller's headers, all fit to be sent."""
+    items = list(headers.items() if isinstance(headers, Mapping) else headers or ())
+    for name, value in items:
+        # The value stays out of the text: it may be a token.
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise ConfigurationError(f"header {name!r} has characters that HTTP does not allow")
+        if name.lower() in _OWN_HEADERS or name.lower().startswith("sec-websocket-"):
+            raise ConfigurationError(f"header {name!r} belongs to the WebSocket handshake")
+    return items
+
+
+def _flat_headers(response: Response) -> Mapping[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in response.headers.raw_items():
+        key = name.lower()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    return headers
+
+
+async def _release(stream: ByteStream) -> None:
+    with anyio.CancelScope(shield=True):
+        try:
+            await anyio.aclose_forcefully(stream)
+        except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            pass
+
+
+def _error(uri: WebSocketURI, detail: str, cause: BaseException | None = None) -> WebSocketError:
+    error = WebSocketError("", f"{detail} ({safe_url(uri)})", url=safe_url(uri))
+    error.__cause__ = cause
+    return error
+
+
+def _words(error: BaseException) -> str:
+    """Return an exception's text, or that of its cause where it has none."""
+    return str(error) or (str(error.__cause__) if error.__cause__ else "") or type(error).__name__
+
+
+__all__ = ("Connector", "Dialled", "HeadersLike", "dial", "parse_url", "safe_url")
