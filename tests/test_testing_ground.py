@@ -629,7 +629,9 @@ class TestPytestPlugin:
                 task = asyncio.get_running_loop().create_task(anyio.sleep_forever())
             """
         )
-        result = pytester.runpytest("-p", "anyio", "-p", "bt_api_base.testing.pytest_plugin", "-p", "no:cacheprovider")
+        result = pytester.runpytest(
+            "--disable-plugin-autoload", "-p", "anyio", "-p", "bt_api", "-p", "no:cacheprovider"
+        )
         result.assert_outcomes(failed=1)
         result.stdout.fnmatch_lines(["*LeakError: left behind: task *"])
 
