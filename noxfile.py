@@ -1,6 +1,6 @@
 """The project's checks. ``nox`` runs them all, ``nox -s tests-3.12`` one of them, ``nox --list`` names them.
 
-What comes after ``--`` goes to the tool of the session: ``nox -s tests-3.12 -- --backend trio -k reconnect``.
+What comes after ``--`` goes to pytest or the benchmarks: ``nox -s tests-3.12 -- --backend trio -k reconnect``.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ OLDEST = next((version for version in PYTHONS if has_python(version)), PYTHONS[0
 def lint(session: nox.Session) -> None:
     """Check style, layout and the direction of imports."""
     session.install("-e", ".[lint]")
-    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports")
 
@@ -68,8 +68,8 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types with mypy and pyright, both strict."""
     session.install("-e", ".[types]")
-    session.run("mypy", *session.posargs)
-    session.run("pyright", *session.posargs)
+    session.run("mypy")
+    session.run("pyright")
 
 
 @nox.session(python=PYTHONS)
@@ -83,7 +83,7 @@ def tests(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error (its examples are run by the tests)."""
     session.install("-e", ".[docs]")
-    session.run("mkdocs", "build", "--strict", *session.posargs)
+    session.run("mkdocs", "build", "--strict")
 
 
 @nox.session(python=OLDEST)

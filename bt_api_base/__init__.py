@@ -6,8 +6,9 @@ only for the parts it works with.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from bt_api_base._lazy import lazy_names
 
 if TYPE_CHECKING:
     from bt_api_base.containers import (
@@ -115,21 +116,8 @@ _MODULES = {
 }
 """The module that each lazy name comes from."""
 
-
-def __getattr__(name: str) -> object:
-    """Load a public name on its first use (PEP 562)."""
-    module = _MODULES.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the lazy names too."""
-    return sorted({*globals(), *_MODULES})
-
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(__name__, _MODULES)
 
 __all__ = (
     "Account",

@@ -1,1 +1,62 @@
-"""Tools for testing code that is built on this package."""
+"""The test ground, for everybody whose code is built on this package.
+
+* `clock`: virtual time on asyncio and trio.
+* `leaks`: the assertion that no task, socket or thread is left.
+* `cancellation`: an operation cancelled at each of its suspensions.
+* `streams`: byte streams in memory, with scripted faults.
+* `simulated_venue`: a venue on loopback.
+* `pytest_plugin`: all of it as pytest fixtures and markers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bt_api_base._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from bt_api_base.testing.cancellation import (
+        CancellationSweep as CancellationSweep,
+        sweep_cancellation as sweep_cancellation,
+    )
+    from bt_api_base.testing.clock import (
+        VIRTUAL_BACKENDS as VIRTUAL_BACKENDS,
+        VirtualTimeLoop as VirtualTimeLoop,
+        virtual_backend as virtual_backend,
+    )
+    from bt_api_base.testing.leaks import LeakError as LeakError, assert_no_leaks as assert_no_leaks
+    from bt_api_base.testing.simulated_venue import SimulatedVenue as SimulatedVenue
+    from bt_api_base.testing.streams import (
+        MemoryByteStream as MemoryByteStream,
+        memory_stream_pair as memory_stream_pair,
+    )
+
+_MODULES = {
+    "CancellationSweep": "cancellation",
+    "LeakError": "leaks",
+    "MemoryByteStream": "streams",
+    "SimulatedVenue": "simulated_venue",
+    "VIRTUAL_BACKENDS": "clock",
+    "VirtualTimeLoop": "clock",
+    "assert_no_leaks": "leaks",
+    "memory_stream_pair": "streams",
+    "sweep_cancellation": "cancellation",
+    "virtual_backend": "clock",
+}
+"""The module that each lazy name comes from."""
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(__name__, _MODULES)
+
+__all__ = (
+    "VIRTUAL_BACKENDS",
+    "CancellationSweep",
+    "LeakError",
+    "MemoryByteStream",
+    "SimulatedVenue",
+    "VirtualTimeLoop",
+    "assert_no_leaks",
+    "memory_stream_pair",
+    "sweep_cancellation",
+    "virtual_backend",
+)
