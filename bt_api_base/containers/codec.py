@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, Protocol, Union
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 
 from bt_api_base.containers.decimals import decimal_text
 from bt_api_base.containers.event import EVENT_TYPES, MONEY_TYPES, Event, event_tag
 from bt_api_base.exceptions import DataParseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 __all__ = (
     "decode_json",
@@ -43,15 +45,15 @@ class _Envelope(msgspec.Struct):
     exchange_name: str = ""
 
 
-class _Decoder(Protocol):
-    def decode(self, buf: Any, /) -> Any: ...
-
+_T = TypeVar("_T")
+_Data = TypeVar("_Data", bytes, "bytes | str")
+_Builtin: TypeAlias = "dict[str, _Builtin] | tuple[_Builtin, ...] | str | float | Decimal | None"
 
 _json_encoder = msgspec.json.Encoder()
-_json_decoder = msgspec.json.Decoder(Event)
+_json_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _json_envelope = msgspec.json.Decoder(_Envelope)
 _msgpack_encoder = msgspec.msgpack.Encoder()
-_msgpack_decoder = msgspec.msgpack.Decoder(Event)
+_msgpack_decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
 _msgpack_batch_decoder = msgspec.msgpack.Decoder(list[Event])
 _msgpack_envelope = msgspec.msgpack.Decoder(_Envelope)
 
@@ -76,7 +78,7 @@ def decode_json(data: bytes | str) -> Event:
         DataParseError: It is not JSON, not an event, or a field is missing or of the wrong type. The error names
             container and field.
     """
-    return _decode(_json_decoder, _json_envelope, data)
+    return _decode(_json_decoder.decode, _json_envelope.decode, data)
 
 
 def encode_json_lines(events: Iterable[Event]) -> bytes:
@@ -110,7 +112,7 @@ def decode_msgpack(data: bytes) -> Event:
     Raises:
         DataParseError: As in `decode_json`.
     """
-    return _decode(_msgpack_decoder, _msgpack_envelope, data)
+    return _decode(_msgpack_decoder.decode, _msgpack_envelope.decode, data)
 
 
 def encode_msgpack_batch(events: Iterable[Event]) -> bytes:
@@ -124,30 +126,30 @@ def decode_msgpack_batch(data: bytes) -> list[Event]:
     Raises:
         DataParseError: As in `decode_json`; the field starts with the place in the array.
     """
-    events: list[Event] = _decode(_msgpack_batch_decoder, _msgpack_envelope, data)
-    return events
+    return _decode(_msgpack_batch_decoder.decode, _msgpack_envelope.decode, data)
 
 
-def _wire_form(event: Event) -> Union[Event, dict[str, Any]]:
+def _wire_form(event: Event) -> Event | dict[str, _Builtin]:
     """Return what the encoder is given: for money, builtins whose decimals are in fixed notation."""
     if type(event) not in MONEY_TYPES:
         return event
-    form: dict[str, Any] = msgspec.to_builtins(event, builtin_types=(Decimal,))
+    form: dict[str, _Builtin] = msgspec.to_builtins(event, builtin_types=(Decimal,))
     _fix_decimals(form)
     return form
 
 
-def _fix_decimals(form: dict[str, Any]) -> None:
+def _fix_decimals(form: dict[str, _Builtin]) -> None:
     """Replace decimals by text. msgspec would write ``str(value)``, which has an exponent below 0.000001."""
     for key, value in form.items():
         if type(value) is Decimal:
             form[key] = decimal_text(value)
-        elif type(value) is tuple:
+        elif isinstance(value, tuple):
             for item in value:
-                _fix_decimals(item)
+                if isinstance(item, dict):
+                    _fix_decimals(item)
 
 
-def _check_finite(form: Any, place: str) -> None:
+def _check_finite(form: _Builtin, place: str) -> None:
     if isinstance(form, float):
         if not math.isfinite(form):
             raise ValueError(f"JSON has no number for {form!r} - at `{place}`")
@@ -159,17 +161,17 @@ def _check_finite(form: Any, place: str) -> None:
             _check_finite(value, f"{place}[{index}]")
 
 
-def _decode(decoder: _Decoder, envelope: _Decoder, data: bytes | str) -> Any:
+def _decode(decode: Callable[[_Data], _T], decode_envelope: Callable[[_Data], _Envelope], data: _Data) -> _T:
     try:
-        return decoder.decode(data)
+        return decode(data)
     # msgspec leaves invalid UTF-8 and exhausted recursion in skipped fields untranslated.
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise _parse_error(envelope, data, error) from error
+        raise _parse_error(decode_envelope, data, error) from error
 
 
-def _parse_error(envelope: _Decoder, data: bytes | str, error: Exception) -> DataParseError:
+def _parse_error(decode_envelope: Callable[[_Data], _Envelope], data: _Data, error: Exception) -> DataParseError:
     try:
-        head = envelope.decode(data)
+        head = decode_envelope(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         head = _Envelope()
     detail = str(error)

@@ -16,6 +16,8 @@ __all__ = ("MAX_MAGNITUDE", "decimal_text", "is_reasonable", "quantize", "to_dec
 MAX_MAGNITUDE = 100
 """Largest accepted power of ten, either way. A 256-bit integer has 78 digits; ``1E+999999`` is an attack on memory."""
 
+_NUMBER_TYPES = (Decimal, str, int)
+
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
 
 _ROUNDING_MODES = frozenset(name for name in dir(decimal) if name.startswith("ROUND_"))
@@ -43,7 +45,7 @@ def to_decimal(value: Decimal | str | float) -> Decimal:
         TypeError: It is none of these; a ``bool`` is not a number.
         ValueError: It is not a number, is not finite, or is beyond ``10 ** MAX_MAGNITUDE``.
     """
-    if isinstance(value, bool) or not isinstance(value, (Decimal, str, int, float)):
+    if type(value) not in _NUMBER_TYPES and not isinstance(value, float):
         raise TypeError(f"expected Decimal, str, int or float, got {type(value).__name__}")
     # numpy's float64 is a float with a repr of its own.
     text = float.__repr__(value) if isinstance(value, float) else value

@@ -1,15 +1,17 @@
 """Enumerations shared by several containers.
 
-Two kinds. A *descriptive* enumeration tells more about a thing: a word it does not know becomes ``UNKNOWN`` and case does
-not matter, so that a venue's new word never breaks a stream. A *strict* one decides what a program does next (`Side`,
-`OrderStatus`): an unknown word is an error.
+Two kinds. A *descriptive* enumeration tells more about a thing: a word it does not know becomes ``UNKNOWN`` and case
+does not matter, so that a venue's new word never breaks a stream. A *strict* one decides what a program does next
+(`Side`, `OrderStatus`): an unknown word is an error.
 """
 
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from typing_extensions import Self
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = (
     "AssetType",
@@ -32,7 +34,7 @@ class _Text(str, Enum):
     """A strict enumeration of texts; a member is its value wherever a text is wanted."""
 
     def __str__(self) -> str:
-        return self.value
+        return str.__str__(self)
 
 
 class _Descriptive(_Text):
@@ -95,11 +97,12 @@ class OrderStatus(_Text):
         """Read a status in the words that venues and older programs use.
 
         Args:
-            value: A word of the table below this class; ``None`` stands for a refused order.
+            value: ``submitted``, ``new``, ``live``, ``accepted``, ``partially_filled``, ``filled``, ``canceled``,
+                ``margin``, ``mmp_canceled``, or in upper case ``NEW``, ``PARTIALLY_FILLED``, ``FILLED``, ``CANCELED``,
+                ``REJECTED``, ``EXPIRED``, ``EXPIRED_IN_MATCH``; ``None`` stands for a refused order.
 
         Raises:
-            ValueError: The word is not in the table. ``"rejected"``, ``"expired"`` and ``"expired_in_match"`` are
-                known in upper case only, as venues write them.
+            ValueError: It is another word. A refused or expired order is known in upper case only.
         """
         if value is None:
             return cls.REJECTED

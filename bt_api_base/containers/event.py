@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Union
+from typing import TypeAlias, get_args
 
 from bt_api_base.containers.account import Account
 from bt_api_base.containers.balance import Balance
@@ -22,44 +22,27 @@ from bt_api_base.containers.trade import Trade
 
 __all__ = ("EVENT_TYPES", "MONEY_TYPES", "Event", "event_name", "event_tag")
 
-Event = Union[
-    Tick,
-    Trade,
-    Bar,
-    OrderBook,
-    OrderBookDelta,
-    FundingRate,
-    MarkPrice,
-    Liquidation,
-    Greeks,
-    Order,
-    Fill,
-    Position,
-    Balance,
-    Account,
-    Income,
-    Instrument,
-]
+Event: TypeAlias = (
+    Tick
+    | Trade
+    | Bar
+    | OrderBook
+    | OrderBookDelta
+    | FundingRate
+    | MarkPrice
+    | Liquidation
+    | Greeks
+    | Order
+    | Fill
+    | Position
+    | Balance
+    | Account
+    | Income
+    | Instrument
+)
 """Everything that a venue reports; on the wire, the field ``type`` says which."""
 
-EVENT_TYPES: tuple[type[Event], ...] = (
-    Tick,
-    Trade,
-    Bar,
-    OrderBook,
-    OrderBookDelta,
-    FundingRate,
-    MarkPrice,
-    Liquidation,
-    Greeks,
-    Order,
-    Fill,
-    Position,
-    Balance,
-    Account,
-    Income,
-    Instrument,
-)
+EVENT_TYPES: tuple[type[Event], ...] = get_args(Event)
 """The members of `Event`."""
 
 MONEY_TYPES: frozenset[type[Event]] = frozenset({Order, Fill, Position, Balance, Account, Income, Instrument})

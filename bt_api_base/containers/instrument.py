@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import msgspec
 
+from bt_api_base import exceptions
 from bt_api_base.containers._base import check_money
 from bt_api_base.containers.decimals import decimal_text, quantize, to_decimal
 from bt_api_base.containers.enums import AssetType, InstrumentStatus, OptionType
-from bt_api_base import exceptions
 
 __all__ = ("AssetType", "Instrument", "InstrumentStatus", "OptionType", "utc_ns")
 
@@ -34,8 +34,8 @@ def utc_ns(moment: datetime) -> int:
 class Instrument(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag="instrument", tag_field="type"):
     """An instrument at one venue. On the wire it is an event like the others.
 
-    Numbers may also be given as text, integers or floats: 0.01 becomes exactly ``Decimal("0.01")``. Venues switch a rule
-    off with a zero; zero and ``None`` both mean that there is no such rule.
+    Numbers may also be given as text, integers or floats: 0.01 becomes exactly ``Decimal("0.01")``. Venues switch a
+    rule off with a zero; zero and ``None`` both mean that there is no such rule.
 
     Attributes:
         internal: Internal symbol: ``"BTC-USDT"``, ``"BTC-USDT-SWAP"``, ``"BTC-USDT-260626"``, options as at the venue.
@@ -190,11 +190,13 @@ class Instrument(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag=
         """
         number = self._number("quantity", quantity)
         if number < 0:
-            raise exceptions.InvalidOrderError(self.venue, self.internal, f"quantity {decimal_text(number)} is negative")
+            raise exceptions.InvalidOrderError(
+                self.venue, self.internal, f"quantity {decimal_text(number)} is negative"
+            )
         return self._quantize("step_size", self.step_size, number, rounding)
 
     def format_price(self, price: Decimal | str | float, rounding: str) -> str:
-        """Round a price as `quantize_price` does, and write it as venues want it: ``"0.00000001"``, never ``"1E-8"``."""
+        """Round a price as `quantize_price` does, and write it in fixed notation: never ``"1E-8"``."""
         return decimal_text(self.quantize_price(price, rounding))
 
     def format_quantity(self, quantity: Decimal | str | float, rounding: str = ROUND_DOWN) -> str:
