@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import msgspec
 
-from bt_api_base import exceptions
 from bt_api_base.containers._base import check_money
 from bt_api_base.containers.decimals import decimal_text, quantize, to_decimal
 from bt_api_base.containers.enums import AssetType, InstrumentStatus, OptionType
+from bt_api_base.exceptions import ConfigurationError, InvalidOrderError
 
 __all__ = ("AssetType", "Instrument", "InstrumentStatus", "OptionType", "utc_ns")
 
@@ -190,9 +190,7 @@ class Instrument(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag=
         """
         number = self._number("quantity", quantity)
         if number < 0:
-            raise exceptions.InvalidOrderError(
-                self.venue, self.internal, f"quantity {decimal_text(number)} is negative"
-            )
+            raise InvalidOrderError(self.venue, self.internal, f"quantity {decimal_text(number)} is negative")
         return self._quantize("step_size", self.step_size, number, rounding)
 
     def format_price(self, price: Decimal | str | float, rounding: str) -> str:
@@ -207,11 +205,11 @@ class Instrument(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag=
         try:
             return to_decimal(value)
         except ValueError as error:
-            raise exceptions.InvalidOrderError(self.venue, self.internal, f"{name} is {error}") from error
+            raise InvalidOrderError(self.venue, self.internal, f"{name} is {error}") from error
 
     def _quantize(self, name: str, step: Decimal | None, number: Decimal, rounding: str) -> Decimal:
         if not step:
-            raise exceptions.ConfigurationError(f"{self.venue} {self.internal} has no {name}: it cannot be rounded to")
+            raise ConfigurationError(f"{self.venue} {self.internal} has no {name}: it cannot be rounded to")
         return quantize(number, step, rounding)
 
 
