@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -98,10 +98,8 @@ class ServerConnection:
         """Send what the protocol made; a client that has gone is none of this method's business."""
         data = b"".join(self.protocol.data_to_send())
         if data:
-            try:
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
                 await self.stream.send(data)
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                pass
 
     async def receive(self) -> str | bytes:
         """Return the client's next message.

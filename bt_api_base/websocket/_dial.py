@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 import anyio
 import attrs
@@ -15,7 +16,6 @@ from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
 from websockets.exceptions import InvalidStatus, InvalidURI
 from websockets.extensions.permessage_deflate import enable_client_permessage_deflate
-from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
@@ -23,10 +23,11 @@ from websockets.uri import WebSocketURI, parse_uri
 from bt_api_base.exceptions import ConfigurationError, WebSocketError
 from bt_api_base.websocket.frames import LenientCloseProtocol
 
+if TYPE_CHECKING:
+    from websockets.http11 import Response
+
 Connector = Callable[[str, int], Awaitable[ByteStream]]
 """Opens a byte stream to a host and port; TLS, if the URL asks for it, is done on top of it."""
-
-HeadersLike = Mapping[str, str] | Iterable[tuple[str, str]]
 
 _MAX_HEAD: Final = 64 * 1024
 """Bytes of a handshake's response before its body; the protocol also limits each line and their number."""
@@ -41,7 +42,7 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: ([^\r\n]*))?
 _LONG_SEGMENT: Final = re.compile(r"(?<=/)[0-9A-Za-z_=.~-]{32,}(?=/|$)")
 
 # The protocol logs whole frames and the request line at DEBUG level, and those may hold secrets.
-_silent = logging.Logger("bt_api_base.websocket.protocol", level=logging.CRITICAL + 1)
+_silent = logging.Logger("bt_api_base.websocket.protocol", level=logging.CRITICAL + 1)  # noqa: LOG001  # must not be found, and so switched on, by its name
 
 
 @attrs.frozen(kw_only=True)
@@ -100,7 +101,7 @@ async def dial(
     uri: WebSocketURI,
     *,
     subprotocols: Sequence[str],
-    headers: HeadersLike | None,
+    headers: Mapping[str, str] | None,
     ssl_context: ssl.SSLContext | None,
     compression: bool,
     max_message_size: int | None,
@@ -138,7 +139,7 @@ async def dial(
     stream: ByteStream | None = None
     phase = "connecting"
     try:
-        with anyio.move_on_after(connect_timeout) as scope:
+        with anyio.move_on_after(connect_timeout):
             stream = await _connect(uri, local_address, connector)
             if uri.secure:
                 phase = "in the TLS handshake"
@@ -195,8 +196,7 @@ async def _shake_hands(
     rest = bytes(head[end:])
     if protocol.state is State.OPEN:
         (response,) = protocol.events_received()
-        assert isinstance(response, Response)  # the first event of a client that became open
-        return rest, _flat_headers(response)
+        return rest, _flat_headers(cast("Response", response))
     await _read_refusal(stream, protocol, rest)
     raise _refusal(uri, protocol, bytes(head[:end])) from protocol.handshake_exc
 
@@ -244,9 +244,9 @@ def _without_secrets(text: str, uri: WebSocketURI) -> str:
     return " ".join(text.split())
 
 
-def _checked_headers(headers: HeadersLike | None) -> list[tuple[str, str]]:
+def _checked_headers(headers: Mapping[str, str] | None) -> list[tuple[str, str]]:
     """Return the caller's headers, all fit to be sent."""
-    items = list(headers.items() if isinstance(headers, Mapping) else headers or ())
+    items = list(headers.items()) if headers else []
     for name, value in items:
         # The value stays out of the text: it may be a token.
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
@@ -266,10 +266,8 @@ def _flat_headers(response: Response) -> Mapping[str, str]:
 
 async def _release(stream: ByteStream) -> None:
     with anyio.CancelScope(shield=True):
-        try:
+        with suppress(OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             await anyio.aclose_forcefully(stream)
-        except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            pass
 
 
 def _error(uri: WebSocketURI, detail: str, cause: BaseException | None = None) -> WebSocketError:
@@ -283,4 +281,4 @@ def _words(error: BaseException) -> str:
     return str(error) or (str(error.__cause__) if error.__cause__ else "") or type(error).__name__
 
 
-__all__ = ("Connector", "Dialled", "HeadersLike", "dial", "parse_url", "safe_url")
+__all__ = ("Connector", "Dialled", "dial", "parse_url", "safe_url")

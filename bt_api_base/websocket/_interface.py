@@ -7,10 +7,11 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast, overload
 
 import attrs
-from typing_extensions import Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from typing_extensions import Self
 
     from bt_api_base.exceptions import WebSocketError
     from bt_api_base.websocket.frames import Decode
@@ -143,7 +144,7 @@ class WebSocket(ABC):
             WebSocketError: Out of the iteration: the connection ended otherwise.
             anyio.BusyResourceError: Out of the iteration: another task is reading.
         """
-        return Batches[bytes](self, decode)
+        return Batches[bytes](self._next_batch, self._end_error, decode)
 
     @abstractmethod
     async def _next_batch(self, decode: Decode) -> list[str | bytes]:
@@ -205,6 +206,7 @@ class WebSocket(ABC):
             The socket is released at once.
         """
 
+    @abstractmethod
     async def run_writer(self) -> None:
         """Send the answers that reading produces, until the connection ends; for a task beside the reader's.
 
@@ -221,10 +223,16 @@ class Batches(Generic[PayloadT_co]):
     It is an object and no generator: leaving the loop early leaves nothing behind to be finalized.
     """
 
-    __slots__ = ("_decode", "_websocket")
+    __slots__ = ("_decode", "_end_error", "_next_batch")
 
-    def __init__(self, websocket: WebSocket, decode: Decode) -> None:
-        self._websocket = websocket
+    def __init__(
+        self,
+        next_batch: Callable[[Decode], Awaitable[list[str | bytes]]],
+        end_error: Callable[[], WebSocketError | None],
+        decode: Decode,
+    ) -> None:
+        self._next_batch = next_batch
+        self._end_error = end_error
         self._decode: Decode = decode
 
     def __aiter__(self) -> Self:
@@ -236,10 +244,10 @@ class Batches(Generic[PayloadT_co]):
         Cancellation:
             Nothing is lost: the messages are returned by the next call.
         """
-        batch = await self._websocket._next_batch(self._decode)  # noqa: SLF001
+        batch = await self._next_batch(self._decode)
         if batch:
             return cast("list[PayloadT_co]", batch)
-        error = self._websocket._end_error()  # noqa: SLF001
+        error = self._end_error()
         if error is None:
             raise StopAsyncIteration
         raise error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
-from typing import Final, cast
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, cast
 
 import anyio
 import anyio.lowlevel
@@ -16,10 +16,14 @@ from websockets.frames import CLOSE_CODE_EXPLANATIONS
 from websockets.protocol import State
 
 from bt_api_base.exceptions import WebSocketError
-from bt_api_base.websocket._dial import Dialled
 from bt_api_base.websocket._interface import NORMAL_CLOSE_CODES, WebSocket, WebSocketState, WebSocketStatistics
 from bt_api_base.websocket._writer import WriteError, Writer
 from bt_api_base.websocket.frames import Decode, FrameReader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bt_api_base.websocket._dial import Dialled
 
 _READ_SIZE: Final = 256 * 1024
 """Bytes asked for in one read: what asyncio reads at most, so that nothing it read is cut up again."""
@@ -57,7 +61,7 @@ class _Ping:
 class _Inbox:
     """Messages that were read but not returned: the rest of a read's messages, or those of a cancelled call."""
 
-    payloads: list[str | bytes] = attrs.field(factory=list)
+    payloads: list[str | bytes] = attrs.field(factory=list[str | bytes])
     position: int = 0
     decode: Decode = None
     binary_at: frozenset[int] = frozenset()
@@ -460,11 +464,9 @@ class StreamWebSocket(WebSocket):
         """All is said: let the server close TCP first (RFC 6455, 7.1.1), but do not wait for it long."""
         with anyio.move_on_after(min(self._close_timeout, _LINGER)):
             await self._flush()
-            while not self._is_closed:
-                try:
+            with suppress(anyio.EndOfStream, *_LOST):
+                while not self._is_closed:
                     await self._stream.receive(_READ_SIZE)
-                except (anyio.EndOfStream, *_LOST):
-                    break
         await self._end(None)
 
     async def _end(self, cause: BaseException | None) -> None:
@@ -479,10 +481,8 @@ class StreamWebSocket(WebSocket):
         if not self._is_closed:
             self._settle()
         with anyio.CancelScope(shield=True):
-            try:
+            with suppress(*_LOST):
                 await anyio.aclose_forcefully(self._stream)
-            except _LOST:
-                pass
 
     def _note(self, cause: BaseException | None, detail: str) -> None:
         """Keep the first cause of the connection's end."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.lowlevel
-from anyio.abc import ByteStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from anyio.abc import ByteStream
 
 _PIECE: Final = 64 * 1024
 """Bytes handed to the socket at a time, so that progress with a large message can be seen."""

@@ -10,19 +10,19 @@ async with open_websocket("wss://stream.binance.com:9443/ws/btcusdt@trade") as w
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Literal
 
 import anyio
 
 from bt_api_base.exceptions import ConfigurationError
-from bt_api_base.websocket._dial import Connector, HeadersLike, dial, parse_url, safe_url
+from bt_api_base.websocket._dial import Connector, dial, parse_url, safe_url
 from bt_api_base.websocket._interface import Batches, WebSocket, WebSocketState, WebSocketStatistics
 from bt_api_base.websocket._stream import StreamWebSocket
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
 DEFAULT_MAX_MESSAGE_SIZE: Final = 8 * 1024 * 1024
 """Bytes of the largest message accepted, and sent, unless told otherwise."""
@@ -34,7 +34,7 @@ async def open_websocket(
     *,
     transport: Literal["anyio", "trio-websocket"] = "anyio",
     subprotocols: Sequence[str] = (),
-    headers: HeadersLike | None = None,
+    headers: Mapping[str, str] | None = None,
     ssl_context: ssl.SSLContext | None = None,
     compression: bool = True,
     max_message_size: int | None = DEFAULT_MAX_MESSAGE_SIZE,

@@ -16,14 +16,11 @@ What comes out is what the protocol alone would have produced from the same byte
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal, cast
 
 from typing_extensions import override
 from websockets.client import ClientProtocol
 from websockets.frames import CloseCode, Frame, Opcode
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Decode = Literal[False] | None
 """How payloads are handed out: ``None``: text as `str`, binary as `bytes`; ``False``: all as unchecked `bytes`."""
@@ -32,6 +29,7 @@ Decode = Literal[False] | None
 # 16-bit and a 64-bit length. A client must never be sent a masked frame.
 _FINAL_TEXT: Final = 0x81
 _FINAL_BINARY: Final = 0x82
+_FAST: Final = frozenset({_FINAL_TEXT, _FINAL_BINARY})
 _OPCODE_BITS: Final = 0x0F
 _MASK_BIT: Final = 0x80
 _LENGTH_BITS: Final = 0x7F
@@ -84,6 +82,7 @@ class FrameReader:
         "_held",
         "_in_protocol",
         "_is_text",
+        "_longest",
         "_protocol",
         "_wanted",
         "binary_at",
@@ -97,6 +96,7 @@ class FrameReader:
 
     def __init__(self, protocol: ClientProtocol) -> None:
         self._protocol = protocol
+        self._longest = (1 << 64) if protocol.max_message_size is None else protocol.max_message_size
         # An incomplete header or fast frame, kept until it is `_wanted` bytes long. Never more than the largest
         # acceptable message, for a longer one is the protocol's to refuse as soon as its header is there.
         self._held = bytearray()
@@ -156,71 +156,74 @@ class FrameReader:
 
     def _take_in(self, chunk: bytes, decode: Decode, payloads: list[str | bytes]) -> None:
         protocol = self._protocol
-        max_size = protocol.max_message_size
-        longest = (1 << 64) if max_size is None else max_size
         position, size = 0, len(chunk)
-        text: str | None = None
+        text = ""
         while position < size and not self.ended:
             if self._in_protocol:
                 end = min(size, position + self._in_protocol)
                 self._in_protocol -= end - position
                 self._pass_on(chunk[position:end], decode, payloads)
                 position = end
-                continue
-            at_message_boundary = protocol.current_size is None
-            if at_message_boundary and chunk[position] in (_FINAL_TEXT, _FINAL_BINARY):
-                before = len(payloads)
-                try:
-                    if decode is None:
-                        if text is None:
-                            text = chunk.decode("latin-1")
-                        position = _slice_decoded(chunk, text, position, longest, payloads)
-                    else:
-                        position = _slice_bytes(chunk, position, longest, payloads, self.binary_at)
-                finally:
-                    self.fast_messages += len(payloads) - before
-                if position == size:
-                    break
-            # Here begins a frame that is not for the tight loops, or not complete.
-            available = size - position
-            if available < 2:
-                self._hold(chunk, position, 2)
-                break
-            first, second = chunk[position], chunk[position + 1]
-            if first & _OPCODE_BITS not in _OPCODES or second & _MASK_BIT:
-                # The protocol fails on these two bytes, whatever follows.
-                self._pass_on(chunk[position:], decode, payloads)
-                break
-            length = second & _LENGTH_BITS
-            header_size = 4 if length == _LENGTH_16 else 10 if length == _LENGTH_64 else 2
-            if available < header_size:
-                self._hold(chunk, position, header_size)
-                break
-            if length == _LENGTH_16:
-                (length,) = _unpack_short(chunk, position + 2)
-            elif length == _LENGTH_64:
-                (length,) = _unpack_long(chunk, position + 2)
-            if at_message_boundary and first in (_FINAL_TEXT, _FINAL_BINARY) and length <= longest:
-                if available < header_size + length:
-                    self._hold(chunk, position, header_size + length)
-                    break
-                position += header_size
-                self._hand_out(chunk[position : position + length], first == _FINAL_TEXT, decode, payloads)
-                self.fast_messages += 1
-                position += length
+            elif protocol.current_size is not None or chunk[position] not in _FAST:
+                position = self._take_one(chunk, position, decode, payloads, fast=False)
             else:
-                self._in_protocol = header_size + length
+                if decode is None and not text:
+                    text = chunk.decode("latin-1")
+                position = self._slice(chunk, text, position, payloads)
+                if position < size:
+                    # A frame that is not complete, not for the tight loops, or not for the fast lane at all.
+                    position = self._take_one(chunk, position, decode, payloads, fast=chunk[position] in _FAST)
 
-    def _hold(self, chunk: bytes, position: int, wanted: int) -> None:
+    def _slice(self, chunk: bytes, text: str, position: int, payloads: list[str | bytes]) -> int:
+        """Take the tight loop that fits, and return the position of the first byte not taken."""
+        before = len(payloads)
+        try:
+            if text:
+                return _slice_decoded(chunk, text, position, self._longest, payloads)
+            return _slice_bytes(chunk, position, self._longest, payloads, self.binary_at)
+        finally:
+            self.fast_messages += len(payloads) - before
+
+    def _take_one(self, chunk: bytes, position: int, decode: Decode, payloads: list[str | bytes], *, fast: bool) -> int:
+        """Read the header at ``position``, do what is due with the frame, and return where to go on."""
+        size = len(chunk)
+        if size - position < 2:
+            return self._hold(chunk, position, 2)
+        first, second = chunk[position], chunk[position + 1]
+        if first & _OPCODE_BITS not in _OPCODES or second & _MASK_BIT:
+            # The protocol fails on these two bytes, whatever follows.
+            self._pass_on(chunk[position:], decode, payloads)
+            return size
+        length = second & _LENGTH_BITS
+        header_size = 4 if length == _LENGTH_16 else 10 if length == _LENGTH_64 else 2
+        if size - position < header_size:
+            return self._hold(chunk, position, header_size)
+        if length == _LENGTH_16:
+            (length,) = _unpack_short(chunk, position + 2)
+        elif length == _LENGTH_64:
+            (length,) = _unpack_long(chunk, position + 2)
+        if not fast or length > self._longest:
+            self._in_protocol = header_size + length
+            return position
+        start, end = position + header_size, position + header_size + length
+        if size < end:
+            return self._hold(chunk, position, header_size + length)
+        self._hand_out(chunk[start:end], first == _FINAL_TEXT, decode, payloads)
+        self.fast_messages += 1
+        return end
+
+    def _hold(self, chunk: bytes, position: int, wanted: int) -> int:
+        """Keep the rest of the chunk until the stream has come that far."""
         self._held += memoryview(chunk)[position:]
         self._wanted = wanted
+        return len(chunk)
 
     def _pass_on(self, data: bytes, decode: Decode, payloads: list[str | bytes]) -> None:
         """Feed the protocol a part of one frame, and act on the frame that this may complete."""
         protocol = self._protocol
         protocol.receive_data(data)
         # The protocol yields nothing but frames once the handshake is done.
-        frames: Sequence[Frame] = protocol.events_received()  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
+        frames = cast("list[Frame]", protocol.events_received())
         for frame in frames:
             opcode = frame.opcode
             if opcode is Opcode.PONG:
