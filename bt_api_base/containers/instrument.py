@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import datetime, timezone
 from decimal import ROUND_DOWN, Decimal
+from enum import Enum
 from typing import ClassVar
 
 import msgspec
@@ -92,9 +93,9 @@ class Instrument(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag=
     server_time: int = 0
     local_time: int = 0
 
-    _NUMBERS: ClassVar = ("contract_multiplier", "max_notional", "max_price", "min_price", "strike_price")
-    _NOT_NEGATIVE: ClassVar = ("tick_size", "step_size", "min_qty", "max_qty", "min_notional")
-    _ENUMS: ClassVar = (("asset_type", AssetType), ("status", InstrumentStatus))
+    _NUMBERS: ClassVar[tuple[str, ...]] = ("contract_multiplier", "max_notional", "max_price", "min_price", "strike_price")
+    _NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ("tick_size", "step_size", "min_qty", "max_qty", "min_notional")
+    _ENUMS: ClassVar[tuple[tuple[str, type[Enum]], ...]] = (("asset_type", AssetType), ("status", InstrumentStatus))
 
     def __post_init__(self) -> None:
         for name in self._NUMBERS + self._NOT_NEGATIVE:
