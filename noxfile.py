@@ -105,10 +105,10 @@ def bench(session: nox.Session) -> None:
 
 
 def lower_bounds() -> list[str]:
-    """Return pyproject.toml's requirements, those of the extras for users included, pinned to their lower bounds."""
+    """Return pyproject.toml's requirements, with those of the extras for users and tests, at their lower bounds."""
     extras = PROJECT["project"]["optional-dependencies"]
-    requirements = [
-        *PROJECT["project"]["dependencies"],
-        *(line for name in ("proxy", "redis", "uvloop") for line in extras[name]),
-    ]
-    return [re.sub(r"^([\w.-]+)(?:\[[^\]]*\])?>=", r"\1==", requirement) for requirement in requirements]
+    requirements = [*PROJECT["project"]["dependencies"]]
+    for extra in ("proxy", "redis", "uvloop", "test"):
+        requirements.extend(extras[extra])
+    bound = re.compile(r"^([\w.-]+)(?:\[[^\]]*\])?>=")
+    return [bound.sub(r"\1==", requirement) for requirement in requirements if bound.match(requirement)]

@@ -617,6 +617,7 @@ class TestPytestPlugin:
 
     def test_the_leak_marker_fails_a_test_that_leaks(self, pytester: pytest.Pytester) -> None:
         """A task that is left running fails the test that is marked, on each loop."""
+        pytester.makeini("[pytest]")  # or a temporary directory below this repository would take its configuration
         pytester.makepyfile(
             """
             import anyio, asyncio, pytest
@@ -637,6 +638,7 @@ class TestPytestPlugin:
 
     def test_a_project_that_uses_nothing_of_it_loads_nothing(self, pytester: pytest.Pytester) -> None:
         """Loaded by pytest through its entry point, the plugin imports none of the test ground."""
+        pytester.makeini("[pytest]")  # or a temporary directory below this repository would take its configuration
         pytester.makepyfile(
             """
             import sys

@@ -93,7 +93,13 @@ class Instrument(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag=
     server_time: int = 0
     local_time: int = 0
 
-    _NUMBERS: ClassVar[tuple[str, ...]] = ("contract_multiplier", "max_notional", "max_price", "min_price", "strike_price")
+    _NUMBERS: ClassVar[tuple[str, ...]] = (
+        "contract_multiplier",
+        "max_notional",
+        "max_price",
+        "min_price",
+        "strike_price",
+    )
     _NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ("tick_size", "step_size", "min_qty", "max_qty", "min_notional")
     _ENUMS: ClassVar[tuple[tuple[str, type[Enum]], ...]] = (("asset_type", AssetType), ("status", InstrumentStatus))
 
