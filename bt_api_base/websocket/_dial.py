@@ -35,6 +35,13 @@ _MAX_HEAD: Final = 64 * 1024
 _REFUSAL_BODY_WAIT: Final = 1.0
 """Seconds to wait for the body of a refusal, which may say why."""
 
+_REFUSAL_BODY_SHOWN: Final = 500
+"""Characters of it that go into the error."""
+
+_TEMPORARY_REFUSALS: Final = frozenset({403, 408, 418, 425, 429})
+"""HTTP statuses below 500 that may pass: besides those that say so, the ones that firewalls use against floods
+(Binance: 403 for its web application firewall, 418 for a banned address)."""
+
 _OWN_HEADERS: Final = frozenset({"connection", "upgrade", "content-length", "transfer-encoding"})
 _HEADER_NAME: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -159,7 +166,10 @@ async def dial(
         if stream is not None:
             await _release(stream)
         if isinstance(error, ssl.SSLError):
-            raise _error(uri, f"TLS failed: {error.reason or error}", error) from error
+            # A certificate that does not fit now will not fit in a minute.
+            hopeless = isinstance(error, ssl.SSLCertVerificationError)
+            detail = f"TLS failed: {getattr(error, 'verify_message', '') or error.reason or error}"
+            raise WebSocketError("", detail, url=safe_url(uri), retryable=not hopeless) from error
         if isinstance(error, (OSError, anyio.BrokenResourceError, anyio.EndOfStream)):
             raise _error(uri, f"connection failed while {phase}: {_words(error)}", error) from error
         raise
@@ -230,10 +240,15 @@ def _refusal(uri: WebSocketURI, protocol: LenientCloseProtocol, head: bytes) -> 
         detail += "; redirects are not followed"
     body = ""
     if isinstance(protocol.handshake_exc, InvalidStatus):
-        body = protocol.handshake_exc.response.body.decode(errors="replace").strip()
-    if body:
-        detail += f": {_without_secrets(body[:200], uri)}"
-    return _error(uri, detail)
+        body = protocol.handshake_exc.response.body.decode(errors="replace")
+    return WebSocketError(
+        "",
+        detail,
+        url=safe_url(uri),
+        venue_code=status,
+        venue_message=_without_secrets(body[:_REFUSAL_BODY_SHOWN], uri) or None,
+        retryable=status >= 500 or status in _TEMPORARY_REFUSALS,
+    )
 
 
 def _without_secrets(text: str, uri: WebSocketURI) -> str:
@@ -271,7 +286,7 @@ async def _release(stream: ByteStream) -> None:
 
 
 def _error(uri: WebSocketURI, detail: str, cause: BaseException | None = None) -> WebSocketError:
-    error = WebSocketError("", f"{detail} ({safe_url(uri)})", url=safe_url(uri))
+    error = WebSocketError("", detail, url=safe_url(uri))
     error.__cause__ = cause
     return error
 

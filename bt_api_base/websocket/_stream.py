@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.lowlevel
-import attrs
 from anyio.streams.tls import TLSStream
 from typing_extensions import override
-from websockets.exceptions import PayloadTooBig, ProtocolError
-from websockets.frames import CLOSE_CODE_EXPLANATIONS
 from websockets.protocol import State
 
 from bt_api_base.exceptions import WebSocketError
-from bt_api_base.websocket._interface import NORMAL_CLOSE_CODES, WebSocket, WebSocketState, WebSocketStatistics
+from bt_api_base.websocket._ending import Ending, check_close
+from bt_api_base.websocket._inbox import Inbox
+from bt_api_base.websocket._interface import WebSocket, WebSocketState, WebSocketStatistics
+from bt_api_base.websocket._pings import Pings, ping_payload
 from bt_api_base.websocket._writer import WriteError, Writer
 from bt_api_base.websocket.frames import Decode, FrameReader
 
@@ -35,77 +34,6 @@ _ITEMS_PER_CHECKPOINT: Final = 64
 """Messages at hand that `receive` returns before it lets other tasks run."""
 
 _LOST: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
-
-
-def check_close(code: int, reason: str) -> None:
-    """Check what is to go into a close frame (RFC 6455, 5.5.1, 7.4).
-
-    Raises:
-        ValueError: The code must not be sent, or the reason does not fit.
-    """
-    if not (1000 <= code <= 1014 and code not in (1004, 1005, 1006)) and not 3000 <= code <= 4999:
-        raise ValueError(f"close code {code} may not be sent: use 1000-1003, 1007-1014 or 3000-4999")
-    if len(reason.encode()) > 123:
-        raise ValueError("the reason of a close must fit into 123 bytes of UTF-8")
-
-
-@attrs.define(eq=False)
-class _Ping:
-    payload: bytes
-    sent_at: float
-    answered: anyio.Event = attrs.field(factory=anyio.Event)
-    round_trip: float | None = None
-
-
-@attrs.define(eq=False)
-class _Inbox:
-    """Messages that were read but not returned: the rest of a read's messages, or those of a cancelled call."""
-
-    payloads: list[str | bytes] = attrs.field(factory=list[str | bytes])
-    position: int = 0
-    decode: Decode = None
-    binary_at: frozenset[int] = frozenset()
-
-    def __bool__(self) -> bool:
-        return self.position < len(self.payloads)
-
-    def put(self, payloads: list[str | bytes], decode: Decode, binary_at: list[int]) -> None:
-        """Fill an empty inbox with what `FrameReader.feed` returned."""
-        self.payloads, self.position, self.decode, self.binary_at = payloads, 0, decode, frozenset(binary_at)
-
-    def pop(self) -> str | bytes:
-        payload = self.payloads[self.position]
-        self.position += 1
-        return payload
-
-    def pop_all(self) -> list[str | bytes]:
-        rest = self.payloads[self.position :] if self.position else self.payloads
-        self.payloads, self.position = [], 0
-        return rest
-
-    def convert(self, decode: Decode) -> UnicodeDecodeError | None:
-        """Bring the rest into the form that another reader wants; what follows invalid text is dropped."""
-        if decode is self.decode:
-            return None
-        converted: list[str | bytes] = []
-        binary_at: set[int] = set()
-        failure: UnicodeDecodeError | None = None
-        for index in range(self.position, len(self.payloads)):
-            payload = self.payloads[index]
-            if decode is None:
-                if index not in self.binary_at:
-                    try:
-                        payload = cast("bytes", payload).decode()
-                    except UnicodeDecodeError as error:
-                        failure = error
-                        break
-            elif isinstance(payload, str):
-                payload = payload.encode()
-            else:
-                binary_at.add(len(converted))
-            converted.append(payload)
-        self.payloads, self.position, self.decode, self.binary_at = converted, 0, decode, frozenset(binary_at)
-        return failure
 
 
 class StreamWebSocket(WebSocket):
@@ -131,21 +59,18 @@ class StreamWebSocket(WebSocket):
         self._unread = dialled.first_bytes
         self._frames = FrameReader(dialled.protocol)
         self._writer = Writer(dialled.stream, send_timeout=send_timeout, on_failure=self._on_write_failure)
-        self._inbox = _Inbox()
+        self._inbox = Inbox()
         self._since_checkpoint = 0
         self._reading = False
         self._reader_left = anyio.Event()
         self._closing = False
         self._closed_here = False
         self._closed = anyio.Event()
-        self._is_closed = False
-        self._cause: BaseException | None = None
-        self._detail = ""
-        self._close_code: int | None = None
-        self._close_reason = ""
-        self._failed = False
-        self._pings: list[_Ping] = []
-        self._reads = self._bytes_received = self._messages_sent = self._pings_sent = self._pongs_received = 0
+        self._lost: tuple[str, BaseException | None] | None = None
+        self._ending: Ending | None = None
+        self._stuck = False
+        self._pings = Pings()
+        self._reads = self._bytes_received = self._messages_sent = 0
 
     # What it is and how it does
 
@@ -167,7 +92,7 @@ class StreamWebSocket(WebSocket):
     @property
     @override
     def state(self) -> WebSocketState:
-        if self._is_closed:
+        if self._ending is not None:
             return WebSocketState.CLOSED
         if self._protocol.state is State.OPEN and not self._writer.failed:
             return WebSocketState.OPEN
@@ -176,12 +101,12 @@ class StreamWebSocket(WebSocket):
     @property
     @override
     def close_code(self) -> int | None:
-        return self._close_code
+        return None if self._ending is None else self._ending.code
 
     @property
     @override
     def close_reason(self) -> str:
-        return self._close_reason
+        return "" if self._ending is None else self._ending.reason
 
     @override
     def statistics(self) -> WebSocketStatistics:
@@ -194,8 +119,8 @@ class StreamWebSocket(WebSocket):
             messages_sent=self._messages_sent,
             bytes_sent=writer.bytes_sent,
             pings_received=frames.pings,
-            pings_sent=self._pings_sent,
-            pongs_received=self._pongs_received,
+            pings_sent=self._pings.count,
+            pongs_received=self._pings.answers,
             pongs_dropped=writer.pongs_dropped,
         )
 
@@ -233,9 +158,10 @@ class StreamWebSocket(WebSocket):
 
     @override
     def _end_error(self) -> WebSocketError | None:
-        if not self._failed and (self._closed_here or self._close_code in NORMAL_CLOSE_CODES):
+        ending = self._ending
+        if ending is None or ending.normal or (self._closed_here and not ending.failed):
             return None
-        return self._closed_error()
+        return ending.error(self._url)
 
     def _start_reading(self) -> None:
         if self._reading:
@@ -259,7 +185,7 @@ class StreamWebSocket(WebSocket):
 
     async def _read_batch(self, decode: Decode) -> list[str | bytes]:
         """Read until messages come, or return none once the connection has ended; the inbox is empty."""
-        while not self._is_closed:
+        while self._ending is None:
             if self._frames.ended:
                 await self._wind_up()
                 break
@@ -295,24 +221,11 @@ class StreamWebSocket(WebSocket):
         frames = self._frames
         batch = frames.feed(chunk, decode)
         if frames.pongs:
-            self._settle_pings()
+            self._pings.answered(frames.pongs)
+            frames.pongs.clear()
         if self._protocol.writes:
             self._writer.queue(self._protocol.data_to_send())
         return batch
-
-    def _settle_pings(self) -> None:
-        now = anyio.current_time()
-        for payload in self._frames.pongs:
-            self._pongs_received += 1
-            for index, ping in enumerate(self._pings):
-                if ping.payload == payload:
-                    # RFC 6455, 5.5.3: a peer may answer only the most recent of several pings.
-                    for settled in self._pings[: index + 1]:
-                        settled.round_trip = now - settled.sent_at
-                        settled.answered.set()
-                    del self._pings[: index + 1]
-                    break
-        self._frames.pongs.clear()
 
     # Sending
 
@@ -335,82 +248,75 @@ class StreamWebSocket(WebSocket):
 
     @override
     async def ping(self, payload: bytes | None = None) -> float:
-        if payload is None:
-            payload = secrets.token_bytes(4)
-        elif len(payload) > 125:
-            raise ValueError("a ping's payload must fit into 125 bytes")
+        payload = ping_payload(payload)
         async with self._writer.lock:
             self._check_open()
             self._protocol.send_ping(payload)
-            ping = _Ping(payload, anyio.current_time())
-            self._pings.append(ping)
-            self._pings_sent += 1
+            ping = self._pings.sent(payload)
             try:
                 await self._write_out()
             except BaseException:
-                self._forget(ping)
+                self._pings.forget(ping)
                 raise
-        try:
-            await ping.answered.wait()
-        finally:
-            self._forget(ping)
-        if ping.round_trip is None:
+        round_trip = await self._pings.wait(ping)
+        if round_trip is None:
             raise self._closed_error()
-        return ping.round_trip
-
-    def _forget(self, ping: _Ping) -> None:
-        if ping in self._pings:
-            self._pings.remove(ping)
+        return round_trip
 
     def _check_open(self) -> None:
-        if self._is_closed:
-            raise self._closed_error()
-        if self._protocol.state is not State.OPEN or self._writer.failed:
-            raise WebSocketError("", f"the connection is closing ({self._url})", url=self._url) from self._cause
+        if self.state is WebSocketState.OPEN:
+            return
+        if self._ending is None and self._lost is None and self._protocol.close_rcvd is None:
+            raise WebSocketError("", "the connection is being closed", url=self._url)
+        raise self._closed_error()
 
     async def _write_out(self) -> None:
         """Write what the protocol made; the caller holds the writer's lock."""
-        writer = self._writer
-        writer.queue(self._protocol.data_to_send())
+        self._writer.queue(self._protocol.data_to_send())
         try:
-            await writer.write_queued()
+            await self._writer.write_queued()
         except WriteError as error:
-            raise WebSocketError(
-                "", f"{self._detail} ({self._url})", close_code=1006, url=self._url
-            ) from error.__cause__
+            raise self._closed_error() from error.__cause__
         finally:
-            if writer.failed:
-                await self._abort()
+            await self._give_up_if_stuck()
 
     async def _flush(self) -> None:
         """Send what reading brought about; a failure shows at the next read."""
         try:
-            await self._writer.flush()
-        except WriteError:
-            await self._abort()
+            with suppress(WriteError):
+                await self._writer.flush()
+        finally:
+            await self._give_up_if_stuck()
 
     @override
     async def run_writer(self) -> None:
         try:
-            await self._writer.run()
-        except WriteError:
-            await self._abort()
+            with suppress(WriteError):
+                await self._writer.run()
+        finally:
+            await self._give_up_if_stuck()
 
     def _on_write_failure(self, cause: BaseException) -> None:
         if isinstance(cause, TimeoutError):
-            detail = "the peer takes nothing"
+            self._stuck = True
+            self._note(cause, "the peer takes nothing")
         elif isinstance(cause, Exception):
-            detail = "connection lost while sending"
+            # What the peer said before it went may still be there to be read: the reader finds out.
+            self._note(cause, "connection lost while sending")
         else:
-            detail = "a frame was cut off by cancellation"
-        self._note(cause if isinstance(cause, Exception) else None, detail)
+            self._stuck = True
+            self._note(None, "a frame was cut off by cancellation")
+
+    async def _give_up_if_stuck(self) -> None:
+        if self._stuck and self._ending is None:
+            await self._abort()
 
     # Ending
 
     @override
     async def close(self, code: int = 1000, reason: str = "") -> None:
         check_close(code, reason)
-        if self._is_closed:
+        if self._ending is not None:
             return
         if self._closing:
             # Another task is at it, and releases the socket in any case.
@@ -426,7 +332,7 @@ class StreamWebSocket(WebSocket):
 
     async def abandon(self, code: int) -> None:
         """Release the socket, after a word of farewell if it can be said at once; for the way out on an error."""
-        if not self._is_closed:
+        if self._ending is None:
             with anyio.move_on_after(min(self._close_timeout, _LINGER), shield=True):
                 await self._say_close(code, "")
         await self._abort()
@@ -437,21 +343,19 @@ class StreamWebSocket(WebSocket):
                 return
             self._protocol.send_close(code, reason)
             self._closed_here = True
-            try:
-                self._writer.queue(self._protocol.data_to_send())
+            self._writer.queue(self._protocol.data_to_send())
+            with suppress(WriteError):
                 await self._writer.write_queued()
-            except WriteError:
-                pass
 
     async def _wait_end(self) -> None:
         """Wait until the peer has closed; read for it if no other task does."""
-        while not self._is_closed:
+        while self._ending is None:
             if self._reading:
                 await self._reader_left.wait()
                 continue
             self._reading = True
             try:
-                while not self._is_closed:
+                while self._ending is None:
                     if self._frames.ended:
                         await self._wind_up()
                     else:
@@ -465,20 +369,20 @@ class StreamWebSocket(WebSocket):
         with anyio.move_on_after(min(self._close_timeout, _LINGER)):
             await self._flush()
             with suppress(anyio.EndOfStream, *_LOST):
-                while not self._is_closed:
+                while self._ending is None:
                     await self._stream.receive(_READ_SIZE)
         await self._end(None)
 
     async def _end(self, cause: BaseException | None) -> None:
         """The stream has ended, or is to: tell the protocol, and release it."""
-        if not self._is_closed:
+        if self._ending is None:
             self._frames.feed_eof()
             self._note(cause, "connection lost")
             await self._abort()
 
     async def _abort(self) -> None:
         """Settle why the connection ended, wake who waits, and release the socket."""
-        if not self._is_closed:
+        if self._ending is None:
             self._settle()
         with anyio.CancelScope(shield=True):
             with suppress(*_LOST):
@@ -486,53 +390,19 @@ class StreamWebSocket(WebSocket):
 
     def _note(self, cause: BaseException | None, detail: str) -> None:
         """Keep the first cause of the connection's end."""
-        if not self._detail:
-            self._cause, self._detail = cause, detail
+        if self._lost is None:
+            self._lost = detail, cause
 
     def _settle(self) -> None:
-        self._is_closed = True
-        protocol = self._protocol
-        failure = self._frames.invalid_text or protocol.parser_exc
-        received = protocol.close_rcvd
-        if failure is not None and not isinstance(failure, EOFError):
-            # RFC 6455, 7.4.1
-            self._failed = True
-            self._cause = failure
-            if isinstance(failure, UnicodeDecodeError):
-                self._close_code, self._close_reason = 1007, f"{failure.reason} at position {failure.start}"
-            elif isinstance(failure, PayloadTooBig):
-                self._close_code, self._close_reason = 1009, str(failure)
-            elif isinstance(failure, ProtocolError):
-                self._close_code, self._close_reason = 1002, str(failure)
-            else:
-                self._close_code = 1011
-            self._detail = f"connection failed with {self._close_code}: {self._close_reason}"
-        elif received is not None:
-            self._close_code, self._close_reason = int(received.code), received.reason
-            meaning = CLOSE_CODE_EXPLANATIONS.get(received.code, "")
-            self._detail = f"connection closed with {self._close_code} {meaning}".rstrip()
-            if received.reason:
-                self._detail += f": {received.reason}"
-        else:
-            self._close_code = 1006
-            self._note(None, "closed without an answer from the peer")
+        self._ending = Ending.of(self._protocol, self._frames.invalid_text, lost=self._lost)
         self._writer.fail(anyio.ClosedResourceError())
         self._closed.set()
         self._reader_left.set()
-        for ping in self._pings:
-            ping.answered.set()
-        self._pings.clear()
+        self._pings.end()
 
     def _closed_error(self) -> WebSocketError:
-        error = WebSocketError(
-            "",
-            f"{self._detail} ({self._url})",
-            close_code=self._close_code,
-            close_reason=self._close_reason,
-            url=self._url,
-        )
-        error.__cause__ = self._cause
-        return error
+        ending = self._ending or Ending.of(self._protocol, self._frames.invalid_text, lost=self._lost)
+        return ending.error(self._url)
 
 
-__all__ = ("StreamWebSocket", "check_close")
+__all__ = ("StreamWebSocket",)
