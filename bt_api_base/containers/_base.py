@@ -52,7 +52,7 @@ def check_money(event: msgspec.Struct) -> None:
         value = getattr(event, name)
         if type(value) is Decimal:
             if not is_reasonable(value):
-                raise ValueError(f"Expected a finite decimal number below 1E{MAX_MAGNITUDE} - at `$.{name}`")
+                raise ValueError(f"Expected a finite decimal number within 1E±{MAX_MAGNITUDE} - at `$.{name}`")
         elif isinstance(value, float):
             raise TypeError(f"Expected `Decimal`, got `float` - at `$.{name}`")
 

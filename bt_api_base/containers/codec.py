@@ -37,6 +37,17 @@ _CLASS_NAMES = {event_tag(member): member.__name__ for member in EVENT_TYPES}
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`")
 """Where msgspec says what is wrong."""
 
+_MISSING = re.compile(r"missing required field `([^`]*)`")
+"""The one thing whose name msgspec does not count as a part of the place."""
+
+_HEAD = re.compile(
+    rb'(?:\s*\{\s*"type"\s*:\s*"|(?:[\x80-\x8f]|\xde..)\xa4type[\xa0-\xbf])(%s)'
+    # Longest first: "order_book_delta" also starts with "order".
+    % "|".join(sorted(_CLASS_NAMES, key=len, reverse=True)).encode(),
+    re.DOTALL,
+)
+"""The type of an event in either form, cut off or damaged after it."""
+
 
 class _Envelope(msgspec.Struct):
     """As much of an event as a useful error needs."""
@@ -173,13 +184,15 @@ def _parse_error(decode_envelope: Callable[[_Data], _Envelope], data: _Data, err
     try:
         head = decode_envelope(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        head = _Envelope()
+        match = _HEAD.match(data.encode(errors="replace") if isinstance(data, str) else data)
+        head = _Envelope(match[1].decode() if match else "")
     detail = str(error)
+    # The outermost place comes last: "… - at `$.margin` - at `$.balances[0]`".
+    places = [*_MISSING.findall(detail), *_PLACE.findall(detail)]
     return DataParseError(
         _CLASS_NAMES.get(head.type, "Event"),
         _PLACE.sub("", detail),
         exchange_name=head.exchange_name,
-        # The outermost place comes last: "… - at `$.margin` - at `$.balances[0]`".
-        field=".".join(place for place in reversed(_PLACE.findall(detail)) if place),
+        field=".".join(place for place in reversed(places) if place),
         payload=data,
     )

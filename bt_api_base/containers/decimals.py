@@ -53,7 +53,7 @@ def to_decimal(value: Decimal | str | float) -> Decimal:
         raise ValueError(f"not a finite decimal number: {text[:40]!r}")
     number = Decimal(text)
     if not is_reasonable(number):
-        raise ValueError(f"not a finite decimal number below 1E{MAX_MAGNITUDE}: {str(number)[:40]}")
+        raise ValueError(f"not a finite decimal number within 1E±{MAX_MAGNITUDE}: {str(number)[:40]}")
     return number
 
 
@@ -64,7 +64,7 @@ def decimal_text(value: Decimal) -> str:
         ValueError: It is NaN, infinite, or beyond ``10 ** MAX_MAGNITUDE``.
     """
     if not is_reasonable(value):
-        raise ValueError(f"not a finite decimal number below 1E{MAX_MAGNITUDE}: {str(value)[:40]}")
+        raise ValueError(f"not a finite decimal number within 1E±{MAX_MAGNITUDE}: {str(value)[:40]}")
     return format(value, "f")
 
 
