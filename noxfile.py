@@ -22,7 +22,7 @@ nox.options.sessions = ["lint", "types", "tests", "docs", "lowest"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
-WORKERS = ("-n", "2")
+WORKERS = ("-n", "auto", "--maxprocesses", "8")
 
 
 def find_pyenv_pythons() -> list[str]:

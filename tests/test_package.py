@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import pkgutil
 import re
 import shutil
 import subprocess
@@ -26,9 +25,11 @@ _TYPE_PARAMETERS = tuple(
 
 
 def public_modules() -> list[str]:
-    """Return the name of each module that is API: the package itself and what has no underscore in its path."""
-    found = pkgutil.walk_packages(bt_api_base.__path__, "bt_api_base.")
-    return ["bt_api_base", *(module.name for module in found if "._" not in module.name)]
+    """Return the name of each module that is API: what has no underscore at the head of any part of its path."""
+    package = REPOSITORY / "bt_api_base"
+    paths = (path.relative_to(REPOSITORY).with_suffix("") for path in sorted(package.rglob("*.py")))
+    names = (".".join(path.parts).removesuffix(".__init__") for path in paths)
+    return [name for name in names if "._" not in name]
 
 
 def top_level_names(module_name: str) -> tuple[set[str], set[str]]:
