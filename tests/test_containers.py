@@ -399,7 +399,7 @@ def test_deep_nesting_is_a_parse_error() -> None:
     """Ten megabytes of brackets in a field that nobody reads must not end the program."""
     for deep in ('{"padding":' + "[" * 100_000, b"\x81\xa1p" + b"\x91" * 100_000):
         with pytest.raises(DataParseError):
-            (decode_json if isinstance(deep, str) else decode_msgpack)(deep)
+            decode_json(deep) if isinstance(deep, str) else decode_msgpack(deep)
 
 
 @settings(max_examples=300, deadline=None)

@@ -57,7 +57,7 @@ class _Envelope(msgspec.Struct):
 
 
 _T = TypeVar("_T")
-_Data = TypeVar("_Data", bytes, "bytes | str")
+_Data = TypeVar("_Data", bound="bytes | str")
 _Builtin: TypeAlias = "dict[str, _Builtin] | tuple[_Builtin, ...] | str | float | Decimal | None"
 
 _json_encoder = msgspec.json.Encoder()

@@ -112,15 +112,15 @@ class Instrument(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag=
             value = getattr(self, name)
             if type(value) is not enum:
                 msgspec.structs.force_setattr(self, name, enum(value))
+        for name in ("expiry", "listing_time"):
+            value = getattr(self, name)
+            if value is not None and type(value) is not int:
+                raise TypeError(f"Expected nanoseconds since the epoch as `int` (see utc_ns) - at `$.{name}`")
         check_money(self)
         for name in self._NOT_NEGATIVE:
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ValueError(f"Expected a number not below zero - at `$.{name}`")
-        for name in ("expiry", "listing_time"):
-            value = getattr(self, name)
-            if value is not None and type(value) is not int:
-                raise TypeError(f"Expected nanoseconds since the epoch as `int` (see utc_ns) - at `$.{name}`")
 
     @property
     def symbol(self) -> str:
