@@ -28,10 +28,10 @@ from typing_extensions import Self, override
 from bt_api_base.containers import Event
 from bt_api_base.event_bus import EventBus
 from bt_api_base.event_stream import EventStream, Overflow
-from bt_api_base.exceptions import ConfigurationError, ExchangeNotFoundError, RateLimitError, SubscribeError
+from bt_api_base.exceptions import BtApiError, ConfigurationError, ExchangeNotFoundError, RateLimitError
 from bt_api_base.websocket.channels import SubscriptionState
 from bt_api_base.websocket.config import WebSocketConfig
-from bt_api_base.websocket.connection import ConnectionStats, SupervisedConnection
+from bt_api_base.websocket.connection import ConnectionStats, Connector, SupervisedConnection, open_connection
 
 if TYPE_CHECKING:
     from bt_api_base.websocket.adapter import Channel, StreamAdapter
@@ -71,9 +71,10 @@ class Subscription(EventStream[Event]):
         max_buffer_size: int,
         overflow: Overflow,
     ) -> None:
-        super().__init__(max_buffer_size, overflow=overflow, exchange_name=connection.config.exchange_name)
+        super().__init__(
+            max_buffer_size, overflow=overflow, exchange_name=connection.config.exchange_name, name=subscription_id
+        )
         self.id = subscription_id
-        self.exchange_name = connection.config.exchange_name
         self.topic = channel.topic
         self.symbol = channel.symbol
         self._connection = connection
@@ -97,13 +98,22 @@ class Subscription(EventStream[Event]):
         self._entry = await self._connection.subscribe(self._channel, self)
 
     async def run_callback(self) -> None:
-        """Await the coroutine callback for each event, one after another. Run by the manager."""
+        """Await the coroutine callback for each event, one after another. Run by the manager.
+
+        Cancellation: the callback is cancelled; events that wait are discarded.
+        """
         callback = cast("Callable[[Event], Awaitable[object]]", self._callback)
-        async for event in self:
-            try:
-                await callback(event)
-            except Exception as error:  # noqa: BLE001 - one event's failure must not end the others
-                self._connection.handler_error(error)
+        try:
+            async for event in self:
+                try:
+                    await callback(event)
+                except Exception as error:  # noqa: BLE001 - one event's failure must not end the others
+                    self._connection.handler_error(error)
+        except anyio.ClosedResourceError:
+            pass  # closed by the consumer: nothing more is wanted
+        except BtApiError as error:
+            # A callback has nobody above it to raise to; besides this, the bus has had ws.failed.
+            self._connection.handler_error(error)
 
     @override
     async def aclose(self) -> None:
@@ -145,7 +155,7 @@ class _Exchange:
         """Return the connection that carries, or is to carry, ``channel``."""
         limit = self.config.subscription_limits.get(channel.topic)
         if limit is not None:
-            carried = {key for c in self.connections for key in c.channel_keys(channel.topic)}
+            carried = {e.channel.key for c in self.connections for e in c.channels if e.channel.topic == channel.topic}
             if channel.key not in carried and len(carried) >= limit:
                 raise RateLimitError(
                     self.config.exchange_name, None, f"subscription_limits allow {limit} {channel.topic!r} channels"
@@ -187,7 +197,13 @@ class WebSocketManager(AsyncContextManagerMixin):
                 self._tasks.cancel_scope.cancel()
                 self._tasks = None
 
-    async def add_exchange(self, config: WebSocketConfig, *, adapter: AdapterFactory | None = None) -> None:
+    async def add_exchange(
+        self,
+        config: WebSocketConfig,
+        *,
+        adapter: AdapterFactory | None = None,
+        connector: Connector = open_connection,
+    ) -> None:
         """Connect to an exchange, and stay connected. Works before entering the manager, too.
 
         Returns at once: the connection is made in the background, and `subscribe` waits for it.
@@ -195,6 +211,7 @@ class WebSocketManager(AsyncContextManagerMixin):
         Args:
             config: How to reach it.
             adapter: Makes the adapter; by default `bt_api_base.venues.stream_adapter`.
+            connector: Opens the WebSocket; by default `bt_api_base.websocket.open_websocket` does.
 
         Raises:
             ExchangeNotFoundError: There is no adapter for the exchange's name.
@@ -207,7 +224,7 @@ class WebSocketManager(AsyncContextManagerMixin):
             raise ConfigurationError(msg)
         make = _venue_adapter if adapter is None else adapter
         connection = SupervisedConnection(
-            config, make(config.exchange_name), self.bus, f"{config.exchange_name}-1"
+            config, make(config.exchange_name), self.bus, f"{config.exchange_name}-1", connector=connector
         )
         exchange = self._exchanges[config.exchange_name] = _Exchange([connection])
         if self._tasks is not None:

@@ -29,7 +29,7 @@ from bt_api_base.websocket.client import WebSocket, open_websocket
 from bt_api_base.websocket.config import WebSocketConfig
 from bt_api_base.websocket.session import Session, SessionObserver, SessionStats
 
-__all__ = ("ConnectionState", "ConnectionStats", "Connector", "SupervisedConnection")
+__all__ = ("ConnectionState", "ConnectionStats", "Connector", "SupervisedConnection", "open_connection")
 
 Connector = Callable[[WebSocketConfig, StreamAdapter], AbstractAsyncContextManager[WebSocket]]
 """Opens a WebSocket for a configuration: the seam at which tests put a transport of their own."""
@@ -89,7 +89,8 @@ class ConnectionStats:
     last_error: str
 
 
-def _open(config: WebSocketConfig, adapter: StreamAdapter) -> AbstractAsyncContextManager[WebSocket]:
+def open_connection(config: WebSocketConfig, adapter: StreamAdapter) -> AbstractAsyncContextManager[WebSocket]:
+    """Open a WebSocket as ``config`` says, at the endpoint the adapter chooses. The default `Connector`."""
     return open_websocket(
         adapter.endpoint(config.url),
         transport=config.transport,
@@ -127,7 +128,7 @@ class SupervisedConnection:
     adapter: StreamAdapter
     bus: EventBus
     connection_id: str
-    connector: Connector = attrs.field(default=_open, kw_only=True)
+    connector: Connector = attrs.field(default=open_connection, kw_only=True)
     delays: Callable[[WebSocketConfig], Iterator[float]] = attrs.field(
         default=lambda config: reconnect_delays(config.reconnect_interval, config.max_reconnect_interval),
         kw_only=True,
@@ -297,6 +298,11 @@ class SupervisedConnection:
             last_error="" if self._last_error is None else str(self._last_error),
             **attrs.asdict(self._stats),
         )
+
+    @property
+    def channels(self) -> ChannelTable:
+        """The wanted channels."""
+        return self._table
 
     def handler_error(self, error: Exception) -> None:
         """Count and log an exception of a consumer's callback or of a handler on the bus."""

@@ -1,0 +1,202 @@
+"""A venue small enough to script: its adapter, and a fake of it at the connector seam.
+
+`ToyAdapter` is a complete adapter for an invented protocol. `FakeVenue` stands in for the network:
+its `connector` hands the supervised connection a `FakeWebSocket`, on which the test decides what
+arrives, what is answered and when the connection ends. Real sockets are used elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import attrs
+import msgspec
+
+from bt_api_base.containers import Tick
+from bt_api_base.exceptions import DataParseError, SubscribeError, WebSocketError
+from bt_api_base.websocket.adapter import (
+    Ack,
+    Channel,
+    Decoded,
+    Heartbeat,
+    Notice,
+    Refusal,
+    StreamAdapter,
+    StreamLimits,
+    Unrecognized,
+)
+from bt_api_base.websocket.config import WebSocketConfig
+
+EXCHANGE = "TOY___SPOT"
+
+
+class ToyAdapter(StreamAdapter):
+    """``{"sub": [keys], "id": n}`` is answered by ``{"ok": n}`` or ``{"no": n}``; data is ``{"ch": key, "n": 1}``."""
+
+    exchange_name = EXCHANGE
+    default_url = "wss://toy.invalid/ws"
+    limits = StreamLimits(messages_per_second=1000.0, max_channels_per_request=50)
+
+    def channel(self, topic: str, symbol: str, params: Mapping[str, Any] | None = None) -> Channel:
+        if topic != "ticker":
+            raise SubscribeError(EXCHANGE, "topics are: ticker", topic=topic, symbol=symbol)
+        return Channel(topic, symbol, f"{topic}:{symbol}", f"tick.{EXCHANGE}.{symbol}")
+
+    def subscribe_frame(self, request_id: int, channels: Sequence[Channel]) -> str:
+        return msgspec.json.encode({"sub": [c.key for c in channels], "id": request_id}).decode()
+
+    def unsubscribe_frame(self, request_id: int, channels: Sequence[Channel]) -> str:
+        return msgspec.json.encode({"unsub": [c.key for c in channels], "id": request_id}).decode()
+
+    def decode_frame(self, frame: bytes | str, local_time: int) -> Decoded:
+        try:
+            message = msgspec.json.decode(frame)
+        except msgspec.DecodeError as error:
+            raise DataParseError("Tick", str(error), exchange_name=EXCHANGE) from None
+        match message:
+            case {"ch": str(key), "n": int(n)}:
+                return key, [Tick(EXCHANGE, key.partition(":")[2], 0, local_time, last_price=float(n), sequence=n)]
+            case {"ok": reply_to}:
+                return None, [Ack(request_id=reply_to)]
+            case {"no": reply_to, "text": text}:
+                return None, [Refusal(request_id=reply_to, code=-1, message=text)]
+            case {"ping": n}:
+                return None, [Heartbeat(reply=f'{{"pong":{n}}}')]
+            case {"bye": text}:
+                return None, [Notice("bye", text, closing=True)]
+            case {"bug": _}:
+                raise KeyError("a bug in an adapter")
+            case _:
+                return None, [Unrecognized(str(message)[:20])]
+
+
+Answer = Callable[["FakeWebSocket", dict[str, Any]], None]
+
+
+def acknowledge(ws: FakeWebSocket, request: dict[str, Any]) -> None:
+    """Answer every request with yes."""
+    if "id" in request:
+        ws.push({"ok": request["id"]})
+
+
+def stay_silent(ws: FakeWebSocket, request: dict[str, Any]) -> None:
+    """Answer nothing."""
+
+
+def refuse(text: str, *keys: str) -> Answer:
+    """Answer requests that name one of ``keys`` with no."""
+
+    def answer(ws: FakeWebSocket, request: dict[str, Any]) -> None:
+        if set(keys) & set(request.get("sub", ())):
+            ws.push({"no": request["id"], "text": text})
+        else:
+            acknowledge(ws, request)
+
+    return answer
+
+
+class FakeWebSocket:
+    """The client's end of a connection that exists only in the test."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.sent: list[dict[str, Any]] = []
+        self.subscribed: set[str] = set()
+        self.answers_pings = True
+        self.pings = 0
+        self.close_code: int | None = None
+        self.close_reason = ""
+        self._send, self._receive = anyio.create_memory_object_stream[list[bytes]](math.inf)
+
+    def push(self, *messages: Any) -> None:
+        """Let messages arrive as one batch."""
+        self._send.send_nowait([m if isinstance(m, bytes) else msgspec.json.encode(m) for m in messages])
+
+    def tick(self, symbol: str, *numbers: int) -> None:
+        """Let numbered ticks of one symbol arrive."""
+        self.push(*({"ch": f"ticker:{symbol}", "n": n} for n in numbers))
+
+    def cut(self, code: int = 1006) -> None:
+        """End the connection, as seen by the client."""
+        self.close_code = code
+        self._send.close()
+
+    async def batches(self, decode: bool | None = None) -> AsyncIterator[list[bytes]]:
+        with self._receive:
+            async for batch in self._receive:
+                yield batch
+        if self.close_code not in {1000, 1001}:
+            raise WebSocketError(EXCHANGE, "connection lost", close_code=self.close_code)
+
+    async def send(self, frame: str | bytes) -> None:
+        await anyio.lowlevel.checkpoint()
+        request = msgspec.json.decode(frame)
+        self.sent.append(request)
+        self.subscribed |= set(request.get("sub", ()))
+        self.subscribed -= set(request.get("unsub", ()))
+        self.answer(self, request)
+
+    async def ping(self) -> float:
+        self.pings += 1
+        if not self.answers_pings:
+            await anyio.sleep_forever()
+        await anyio.lowlevel.checkpoint()
+        return 0.0
+
+    async def run_writer(self) -> None:
+        await anyio.sleep_forever()
+
+    def close(self) -> None:
+        self._send.close()
+        self._receive.close()
+
+
+@attrs.define(eq=False)
+class FakeVenue:
+    """Accepts, or refuses, the connections of one supervised connection.
+
+    Attributes:
+        answer: How requests are answered on connections made from now on.
+        refusing: Whether connects fail.
+        connections: Every connection made, oldest first.
+        attempts: When connects were tried, in the loop's time.
+        on_connect: Called with each new connection before the client has it.
+    """
+
+    answer: Answer = acknowledge
+    refusing: bool = False
+    connections: list[FakeWebSocket] = attrs.field(factory=list)
+    attempts: list[float] = attrs.field(factory=list)
+    on_connect: Callable[[FakeWebSocket], None] = lambda ws: None
+    _changed: anyio.Event = attrs.field(factory=anyio.Event)
+
+    @asynccontextmanager
+    async def connector(self, config: WebSocketConfig, adapter: StreamAdapter) -> AsyncGenerator[Any]:
+        self.attempts.append(anyio.current_time())
+        await anyio.lowlevel.checkpoint()
+        if self.refusing:
+            raise WebSocketError(EXCHANGE, "connection refused")
+        ws = FakeWebSocket(self.answer)
+        self.on_connect(ws)
+        self.connections.append(ws)
+        self._changed.set()
+        try:
+            yield ws
+        finally:
+            ws.close()
+
+    @property
+    def now(self) -> FakeWebSocket:
+        """The newest connection."""
+        return self.connections[-1]
+
+    async def wait_connections(self, number: int) -> FakeWebSocket:
+        """Wait until so many connections have been made; return the newest."""
+        while len(self.connections) < number:
+            self._changed = anyio.Event()
+            await self._changed.wait()
+        return self.connections[-1]
