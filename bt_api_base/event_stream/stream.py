@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict, deque
+from collections.abc import Hashable
 from contextlib import suppress
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
@@ -31,14 +31,15 @@ import attrs
 from anyio.abc import ObjectReceiveStream
 from typing_extensions import Self, override
 
+from bt_api_base.event_stream.overflow import EventStreamStatistics, Overflow, conflation_key
 from bt_api_base.exceptions import SlowConsumerError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-__all__ = ("EventStream", "EventStreamStatistics", "Overflow", "conflation_key")
+__all__ = ("EventStream",)
 
 T = TypeVar("T")
 
@@ -49,70 +50,13 @@ trio, so this adds at most a quarter to the cost of an item, and 256 items take 
 _MIN_HARD_LIMIT = 1_000
 
 
-class Overflow(str, Enum):
-    """What a full stream does with one more item.
-
-    Attributes:
-        BLOCK: Lose nothing: `EventStream.send` waits for room, `EventStream.offer` goes on up to ``hard_limit``, and a
-            consumer that has fallen behind as far as that gets a `SlowConsumerError` after the items that wait.
-        DROP_OLDEST: Forget the item that has waited longest.
-        DROP_NEWEST: Forget the item that was offered.
-        CONFLATE: Keep the latest item of each key, in the place of the one it replaces. Of more keys than
-            ``max_buffer_size``, the one that has waited longest is dropped. Not for deltas, whose every item counts.
-    """
-
-    BLOCK = "block"
-    DROP_OLDEST = "drop_oldest"
-    DROP_NEWEST = "drop_newest"
-    CONFLATE = "conflate"
-
-
-@attrs.frozen(kw_only=True)
-class EventStreamStatistics:
-    """A stream at one moment. ``offered`` is the sum of the next five.
-
-    Attributes:
-        offered: Items offered while the stream was open.
-        delivered: Items the consumer took.
-        pending: Items that wait.
-        dropped: Items forgotten because the stream was full.
-        conflated: Items replaced by a later one of the same key before the consumer took them.
-        discarded: Items that waited when the consumer closed the stream.
-        max_buffer_size: Items the stream holds.
-        hard_limit: Items a lossless stream holds before it fails; elsewhere the same as ``max_buffer_size``.
-        overflow: What a full stream does with one more item.
-        tasks_waiting_send: Tasks in `EventStream.send` or `EventStream.wait_room`.
-        is_over: Whether the stream was closed, ended or failed.
-    """
-
-    offered: int
-    delivered: int
-    pending: int
-    dropped: int
-    conflated: int
-    discarded: int
-    max_buffer_size: int
-    hard_limit: int
-    overflow: Overflow
-    tasks_waiting_send: int
-    is_over: bool
-
-
-def conflation_key(item: object) -> Hashable:
-    """Return what `Overflow.CONFLATE` tells items apart by: type, venue, symbol, and a bar's period.
-
-    An item that is no container is told apart by its type alone.
-    """
-    get = getattr
-    return type(item), get(item, "exchange_name", None), get(item, "symbol", None), get(item, "period", None)
-
-
 def _positive(_: object, attribute: attrs.Attribute[int], value: int) -> None:
     if value < 1:
         raise ValueError(f"{attribute.name} must be at least 1, not {value}: a stream that holds nothing loses it all")
 
 
-@attrs.define(eq=False)
+# Without NO_OP, attrs would look at every assignment in Python, which makes a counter as expensive as an item.
+@attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)
 class EventStream(ObjectReceiveStream[T], Generic[T]):
     """Items on their way to one consumer. See the module's docstring.
 
@@ -130,14 +74,15 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
 
     max_buffer_size: int = attrs.field(validator=_positive)
     overflow: Overflow = attrs.field(default=Overflow.BLOCK, kw_only=True, converter=Overflow)
-    hard_limit: int = attrs.field(kw_only=True)
+    hard_limit: int | None = attrs.field(default=None, kw_only=True)
     key: Callable[[T], Hashable] = attrs.field(default=conflation_key, kw_only=True)
     exchange_name: str = attrs.field(default="", kw_only=True)
     name: str = attrs.field(default="", kw_only=True)
-    _items: deque[T] = attrs.field(factory=deque, init=False)
-    _latest: OrderedDict[Hashable, T] = attrs.field(factory=OrderedDict, init=False)
+    _items: deque[T] = attrs.field(factory=deque[T], init=False)
+    _latest: OrderedDict[Hashable, T] = attrs.field(factory=OrderedDict[Hashable, T], init=False)
     _buffer: deque[T] | OrderedDict[Hashable, T] = attrs.field(init=False)
     _pop: Callable[[], T] = attrs.field(init=False)
+    _limit: int = attrs.field(init=False)  # items there may be at all
     _room: int = attrs.field(init=False)  # items that `offer` appends without a second look
     _delivered: int = attrs.field(default=0, init=False)
     _pause_at: int = attrs.field(default=0, init=False)  # count of delivered items at which the consumer must await
@@ -149,23 +94,21 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
     _news: tuple[MemoryObjectSendStream[None], MemoryObjectReceiveStream[None]] | None = attrs.field(
         default=None, init=False
     )
-    _senders: deque[anyio.Event] = attrs.field(factory=deque, init=False)
+    _senders: deque[anyio.Event] = attrs.field(factory=deque[anyio.Event], init=False)
     _over: bool = attrs.field(default=False, init=False)
     _closed: bool = attrs.field(default=False, init=False)
     _error: Exception | None = attrs.field(default=None, init=False)
-    _on_over: list[Callable[[], object]] = attrs.field(factory=list, init=False)
-
-    @hard_limit.default
-    def _default_hard_limit(self) -> int:
-        return max(10 * self.max_buffer_size, _MIN_HARD_LIMIT)
+    _on_over: list[Callable[[], object]] = attrs.field(factory=list["Callable[[], object]"], init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._limit = self.max_buffer_size
         if self.overflow is Overflow.BLOCK:
-            if self.hard_limit < self.max_buffer_size:
+            self._limit = (
+                max(10 * self.max_buffer_size, _MIN_HARD_LIMIT) if self.hard_limit is None else self.hard_limit
+            )
+            if self._limit < self.max_buffer_size:
                 msg = f"hard_limit must be at least max_buffer_size ({self.max_buffer_size}), not {self.hard_limit}"
                 raise ValueError(msg)
-        else:
-            self.hard_limit = self.max_buffer_size
         if self.overflow is Overflow.CONFLATE:
             latest = self._buffer = self._latest
             self._pop = lambda: latest.popitem(last=False)[1]
@@ -173,7 +116,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         else:
             self._buffer = self._items
             self._pop = self._items.popleft
-            self._room = self.hard_limit
+            self._room = self._limit
 
     def __del__(self) -> None:
         # A stream that nobody closed holds nothing but memory: no reason for the warning of the streams inside.
@@ -405,6 +348,11 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         return self._conflated
 
     @property
+    def is_full(self) -> bool:
+        """Whether `send` would wait: a lossless stream has no room, or others wait for it already."""
+        return not self._over and (bool(self._senders) or not self._has_room())
+
+    @property
     def is_over(self) -> bool:
         """Whether the stream was closed, ended or failed, so that offering is of no use."""
         return self._over
@@ -420,7 +368,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
             conflated=self._conflated,
             discarded=self._discarded,
             max_buffer_size=self.max_buffer_size,
-            hard_limit=self.hard_limit,
+            hard_limit=self._limit,
             overflow=self.overflow,
             tasks_waiting_send=len(self._senders),
             is_over=self._over,
@@ -442,12 +390,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
             self._conflate(item)
         else:
             self._dropped += 1
-            what = self.name or "stream"
-            self.fail(
-                SlowConsumerError(
-                    self.exchange_name, f"the consumer of {what} was {self.hard_limit} items behind: the stream ends"
-                )
-            )
+            self.fail(SlowConsumerError(self.exchange_name, self.name, pending=len(self._buffer), limit=self._limit))
 
     def _conflate(self, item: T) -> None:
         latest = self._latest
