@@ -133,9 +133,9 @@ class RouteTable:
     def find(self, event: object, data: object) -> tuple[object, Route]:
         """Return an event's data and its route, and remember the route."""
         data_type: type[object] = type(data)
-        types: tuple[type[object], ...] = (data_type,)
         if isinstance(event, str):
             name = str.__str__(event)
+            types: tuple[type[object], ...] = (data_type,)
         else:
             if not isinstance(event, type):
                 if data is not None:
@@ -143,8 +143,14 @@ class RouteTable:
                     raise TypeError(msg)
                 data, data_type = event, type(event)
                 event = data_type
-            types = (data_type,) if data_type is event else (event, data_type)
             name = _name_of(data)
+            types = (data_type,)
+            if data_type is event:
+                known = self.routes.get(name, UNKNOWN_ROUTE)
+                if known.data_type is None or known.data_type is data_type:
+                    return data, known
+            else:
+                types = (event, data_type)
         routes = self.routes
         key = (name, types)
         route = routes.get(key)

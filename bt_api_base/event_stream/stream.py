@@ -36,6 +36,7 @@ from bt_api_base.exceptions import SlowConsumerError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
+    from types import TracebackType
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
@@ -316,6 +317,14 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
             self._discarded += len(self._buffer)
             self._buffer.clear()
             self._finish()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
     @override
     async def aclose(self) -> None:
