@@ -201,21 +201,26 @@ class StreamWebSocket(WebSocket):
                 return batch
         return []
 
-    async def _read(self, decode: Decode) -> list[str | bytes]:
-        """Do one read and take in what it brings."""
+    async def _receive(self) -> bytes:
+        """Wait for the next bytes; cancellable however fast they come."""
         if self._needs_checkpoint:
             await anyio.lowlevel.checkpoint()
+        else:
+            # Not left to the stream: on uvloop, anyio delivers a cancellation only in a turn of the loop in which no
+            # bytes arrived, so a peer that sends all the time would never be left.
+            await anyio.lowlevel.checkpoint_if_cancelled()
         if self._unread:
             chunk, self._unread = self._unread, b""
-        else:
-            try:
-                chunk = await self._stream.receive(_READ_SIZE)
-            except anyio.EndOfStream as error:
-                await self._end(error)
-                return []
-            except _LOST as error:
-                await self._end(error)
-                return []
+            return chunk
+        return await self._stream.receive(_READ_SIZE)
+
+    async def _read(self, decode: Decode) -> list[str | bytes]:
+        """Do one read and take in what it brings."""
+        try:
+            chunk = await self._receive()
+        except (anyio.EndOfStream, *_LOST) as error:
+            await self._end(error)
+            return []
         self._reads += 1
         self._bytes_received += len(chunk)
         frames = self._frames
@@ -370,7 +375,7 @@ class StreamWebSocket(WebSocket):
             await self._flush()
             with suppress(anyio.EndOfStream, *_LOST):
                 while self._ending is None:
-                    await self._stream.receive(_READ_SIZE)
+                    await self._receive()
         await self._end(None)
 
     async def _end(self, cause: BaseException | None) -> None:
