@@ -28,7 +28,6 @@ from _server import frame_server, ticker_payloads
 
 from bt_api_base.event_bus import EventBus
 from bt_api_base.event_stream import Overflow
-from bt_api_base.venues import stream_adapter
 from bt_api_base.websocket_manager import WebSocketConfig, WebSocketManager
 
 if TYPE_CHECKING:
@@ -69,14 +68,17 @@ async def _subscribe(manager: WebSocketManager, symbol: str) -> None:
 
 
 async def ours(url: str, frames: int) -> float:
+    """Four subscriptions."""
     return await _ours(url, frames, SYMBOLS)
 
 
 async def ours_1000(url: str, frames: int) -> float:
+    """A thousand subscriptions."""
     return await _ours(url, frames, (*SYMBOLS, *(f"X{i}-USDT" for i in range(996))))
 
 
 async def usual_asyncio(url: str, frames: int) -> float:
+    """The usual way on asyncio."""
     queue: asyncio.Queue[Any] = asyncio.Queue()
 
     async def produce() -> None:
@@ -100,6 +102,7 @@ async def usual_asyncio(url: str, frames: int) -> float:
 
 
 async def usual_trio(url: str, frames: int) -> float:
+    """The usual way on trio."""
     send, receive = trio.open_memory_channel[Any](10_000)
     first = 0.0
 
@@ -137,6 +140,7 @@ def measure(pipeline: Pipeline, frames: int, loop: str) -> float:
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)

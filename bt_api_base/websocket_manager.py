@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 import attrs
 from anyio import AsyncContextManagerMixin
-from anyio.abc import TaskGroup
 from typing_extensions import Self, override
 
 from bt_api_base.containers import Event
@@ -34,6 +33,8 @@ from bt_api_base.websocket.config import WebSocketConfig
 from bt_api_base.websocket.connection import ConnectionStats, Connector, SupervisedConnection, open_connection
 
 if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
     from bt_api_base.websocket.adapter import Channel, StreamAdapter
     from bt_api_base.websocket.channels import ChannelEntry
 
@@ -136,7 +137,7 @@ class Subscription(EventStream[Event]):
         for event in events:
             try:
                 callback(event)
-            except Exception as error:  # noqa: BLE001 - a consumer's failure is not the connection's
+            except Exception as error:  # noqa: BLE001, PERF203 - a consumer's failure is not the connection's
                 self._connection.handler_error(error)
 
 
@@ -145,7 +146,7 @@ class _Exchange:
     """An exchange and its connections. One for now; a pool chooses among several in `connection_for`."""
 
     connections: list[SupervisedConnection]
-    subscriptions: dict[str, Subscription] = attrs.field(factory=dict)
+    subscriptions: dict[str, Subscription] = attrs.field(factory=dict[str, Subscription])
 
     @property
     def config(self) -> WebSocketConfig:
@@ -163,8 +164,13 @@ class _Exchange:
         return self.connections[0]
 
 
+def _start(exchange: _Exchange, tasks: TaskGroup) -> None:
+    for connection in exchange.connections:
+        tasks.start_soon(connection.run, name=connection.connection_id)
+
+
 def _venue_adapter(exchange_name: str) -> StreamAdapter:
-    from bt_api_base.venues import stream_adapter  # noqa: PLC0415 - venues load when one is asked for
+    from bt_api_base.venues import stream_adapter
 
     return stream_adapter(exchange_name)
 
@@ -188,14 +194,15 @@ class WebSocketManager(AsyncContextManagerMixin):
         if self._tasks is not None:
             msg = "WebSocketManager is running already"
             raise ConfigurationError(msg)
-        async with anyio.create_task_group() as self._tasks:
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
             try:
                 for exchange in self._exchanges.values():
-                    self._start(exchange)
+                    _start(exchange, tasks)
                 yield self
             finally:
-                self._tasks.cancel_scope.cancel()
                 self._tasks = None
+                tasks.cancel_scope.cancel()
 
     async def add_exchange(
         self,
@@ -228,7 +235,7 @@ class WebSocketManager(AsyncContextManagerMixin):
         )
         exchange = self._exchanges[config.exchange_name] = _Exchange([connection])
         if self._tasks is not None:
-            self._start(exchange)
+            _start(exchange, self._tasks)
 
     async def subscribe(
         self,
@@ -310,8 +317,3 @@ class WebSocketManager(AsyncContextManagerMixin):
             return self._exchanges[exchange_name]
         except KeyError:
             raise ExchangeNotFoundError(exchange_name, sorted(self._exchanges)) from None
-
-    def _start(self, exchange: _Exchange) -> None:
-        assert self._tasks is not None
-        for connection in exchange.connections:
-            self._tasks.start_soon(connection.run, name=connection.connection_id)

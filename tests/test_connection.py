@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
@@ -21,6 +20,9 @@ from bt_api_base.websocket.config import WebSocketConfig
 from bt_api_base.websocket.connection import ConnectionState, SupervisedConnection
 from tests.toy_venue import EXCHANGE, FakeVenue, FakeWebSocket, ToyAdapter, acknowledge, refuse, stay_silent
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 
 URL = "ws://toy.invalid/ws"
@@ -35,16 +37,20 @@ class Collector:
     ended: bool = False
 
     def deliver(self, items: Sequence[Event], /) -> None:
+        """Keep the events."""
         self.items.extend(items)
 
     def fail(self, error: Exception, /) -> None:
+        """Keep the error."""
         self.error = error
 
     def end(self) -> None:
+        """Remember the end."""
         self.ended = True
 
     @property
     def numbers(self) -> list[int | None]:
+        """The sequence numbers of the ticks."""
         return [item.sequence for item in self.items if isinstance(item, Tick)]
 
 
@@ -57,9 +63,11 @@ class Stage:
     seen: list[events.ConnectionEvent] = attrs.field(factory=list)
 
     def of(self, kind: type[Any]) -> list[Any]:
+        """Return the events of one kind."""
         return [event for event in self.seen if isinstance(event, kind)]
 
     async def subscribe(self, symbol: str) -> Collector:
+        """Subscribe a new collector."""
         collector = Collector()
         await self.connection.subscribe(self.connection.adapter.channel("ticker", symbol), collector)
         return collector
@@ -72,6 +80,7 @@ async def settle() -> None:
 
 
 def build(venue: FakeVenue, **settings: Any) -> Stage:
+    """Make a connection to a fake venue, not yet running."""
     bus = EventBus()
     config = WebSocketConfig(URL, EXCHANGE, **settings)
     stage = Stage(venue, SupervisedConnection(config, ToyAdapter(), bus, "toy-1", connector=venue.connector))
@@ -82,6 +91,7 @@ def build(venue: FakeVenue, **settings: Any) -> Stage:
 
 @asynccontextmanager
 async def running(venue: FakeVenue | None = None, **settings: Any) -> AsyncGenerator[Stage]:
+    """Run a connection to a fake venue."""
     stage = build(venue or FakeVenue(), **settings)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stage.connection.run)
@@ -161,7 +171,7 @@ class TestSubscribing:
     async def test_no_connection_is_an_error_that_says_why(self) -> None:
         """The subscriber learns what the attempts ended with."""
         async with running(FakeVenue(refusing=True), subscribe_timeout=3.0) as stage:
-            with pytest.raises(SubscribeError, match="not connected within 3 s; .*connection refused"):
+            with pytest.raises(SubscribeError, match=r"not connected within 3 s; .*connection refused"):
                 await stage.subscribe("BTC-USDT")
 
     async def test_a_second_consumer_joins_without_asking_again(self) -> None:
@@ -348,7 +358,10 @@ class TestReconnecting:
     async def test_a_subscriber_waits_through_failed_attempts(self) -> None:
         """Subscribing while the venue is away succeeds when it comes back."""
         venue = FakeVenue(refusing=True)
-        async with running(venue, reconnect_interval=1.0, subscribe_timeout=300.0) as stage, anyio.create_task_group() as tasks:
+        async with (
+            running(venue, reconnect_interval=1.0, subscribe_timeout=300.0) as stage,
+            anyio.create_task_group() as tasks,
+        ):
             tasks.start_soon(stage.subscribe, "BTC-USDT")
             await anyio.sleep(10.0)
             venue.refusing = False

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -26,10 +25,14 @@ from bt_api_base.websocket.channels import SubscriptionState
 from bt_api_base.websocket_manager import Subscription, WebSocketConfig, WebSocketManager
 from tests.toy_venue import EXCHANGE, FakeVenue, ToyAdapter
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 
 
 def toy(exchange_name: str) -> ToyAdapter:
+    """Make a toy adapter."""
     return ToyAdapter()
 
 
@@ -41,6 +44,7 @@ async def settle() -> None:
 
 @asynccontextmanager
 async def managed(venue: FakeVenue, **settings: Any) -> AsyncGenerator[WebSocketManager]:
+    """Run a manager with a fake venue behind its only exchange."""
     async with WebSocketManager() as manager:
         config = WebSocketConfig("ws://toy.invalid/ws", EXCHANGE, **settings)
         await manager.add_exchange(config, adapter=toy, connector=venue.connector)
@@ -211,8 +215,8 @@ class TestSubscriptions:
             await settle()
             got = []
             with pytest.raises(SlowConsumerError):
-                async for tick in stopped:
-                    got.append(tick.sequence)
+                async for batch in stopped.batches():
+                    got += [tick.sequence for tick in batch]
             assert (list(range(len(got))), 2000) == (got, quick.pending)
 
     async def test_subscription_limits_are_kept_before_anything_is_sent(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
@@ -29,7 +29,9 @@ from bt_api_base.websocket.adapter import (
     StreamLimits,
     Unrecognized,
 )
-from bt_api_base.websocket.config import WebSocketConfig
+
+if TYPE_CHECKING:
+    from bt_api_base.websocket.config import WebSocketConfig
 
 EXCHANGE = "TOY___SPOT"
 
@@ -42,17 +44,21 @@ class ToyAdapter(StreamAdapter):
     limits = StreamLimits(messages_per_second=1000.0, max_channels_per_request=50)
 
     def channel(self, topic: str, symbol: str, params: Mapping[str, Any] | None = None) -> Channel:
+        """Name a ticker channel."""
         if topic != "ticker":
             raise SubscribeError(EXCHANGE, "topics are: ticker", topic=topic, symbol=symbol)
         return Channel(topic, symbol, f"{topic}:{symbol}", f"tick.{EXCHANGE}.{symbol}")
 
     def subscribe_frame(self, request_id: int, channels: Sequence[Channel]) -> str:
+        """Name the channels to begin with."""
         return msgspec.json.encode({"sub": [c.key for c in channels], "id": request_id}).decode()
 
     def unsubscribe_frame(self, request_id: int, channels: Sequence[Channel]) -> str:
+        """Name the channels to stop."""
         return msgspec.json.encode({"unsub": [c.key for c in channels], "id": request_id}).decode()
 
     def decode_frame(self, frame: bytes | str, local_time: int) -> Decoded:
+        """Tell ticks, answers, pings and notices apart."""
         try:
             message = msgspec.json.decode(frame)
         except msgspec.DecodeError as error:
@@ -126,6 +132,7 @@ class FakeWebSocket:
         self._send.close()
 
     async def batches(self, decode: bool | None = None) -> AsyncIterator[list[bytes]]:
+        """Iterate over what the test pushes."""
         with self._receive:
             async for batch in self._receive:
                 yield batch
@@ -133,6 +140,7 @@ class FakeWebSocket:
             raise WebSocketError(EXCHANGE, "connection lost", close_code=self.close_code)
 
     async def send(self, frame: str | bytes) -> None:
+        """Have the request answered as the test chose."""
         await anyio.lowlevel.checkpoint()
         request = msgspec.json.decode(frame)
         self.sent.append(request)
@@ -141,6 +149,7 @@ class FakeWebSocket:
         self.answer(self, request)
 
     async def ping(self) -> float:
+        """Answer, or never."""
         self.pings += 1
         if not self.answers_pings:
             await anyio.sleep_forever()
@@ -148,9 +157,11 @@ class FakeWebSocket:
         return 0.0
 
     async def run_writer(self) -> None:
+        """Do nothing, as there is nothing to write."""
         await anyio.sleep_forever()
 
     def close(self) -> None:
+        """Release the streams."""
         self._send.close()
         self._receive.close()
 
@@ -176,6 +187,7 @@ class FakeVenue:
 
     @asynccontextmanager
     async def connector(self, config: WebSocketConfig, adapter: StreamAdapter) -> AsyncGenerator[Any]:
+        """Accept or refuse a connection."""
         self.attempts.append(anyio.current_time())
         await anyio.lowlevel.checkpoint()
         if self.refusing:

@@ -11,13 +11,15 @@ messages below. The supervised connection acts on control messages; consumers on
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 import msgspec
 
-from bt_api_base.containers import Event
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bt_api_base.containers import Event
 
 __all__ = (
     "Ack",
@@ -113,10 +115,10 @@ class Unrecognized(msgspec.Struct, frozen=True, tag=True):
     kind: str
 
 
-Control = Union[Ack, Refusal, Heartbeat, Notice, Unrecognized]
+Control: TypeAlias = "Ack | Refusal | Heartbeat | Notice | Unrecognized"
 """A frame's meaning for the connection, as opposed to its consumers."""
 
-Decoded = tuple[Union[str, None], Sequence[Union[Event, Control]]]
+Decoded: TypeAlias = "tuple[str | None, Sequence[Event | Control]]"
 """A frame's channel key, and its events or control messages."""
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import random as _random
 from collections import deque
-from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import anyio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 __all__ = ("Pacer", "reconnect_delays")
 
 
-def reconnect_delays(
-    interval: float, cap: float, *, random: Callable[[], float] = _random.random
-) -> Iterator[float]:
+def reconnect_delays(interval: float, cap: float, *, random: Callable[[], float] = _random.random) -> Iterator[float]:
     """Yield the delays before successive reconnection attempts, in seconds, without end.
 
     The first attempt is made at once. Attempt *n* (from 1) waits ``random() * min(cap, interval * 2**(n - 1))``:

@@ -7,15 +7,17 @@ code path of its own: a new session has asked for nothing yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 import attrs
 
-from bt_api_base.containers import Event
-from bt_api_base.websocket.adapter import Channel
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bt_api_base.containers import Event
+    from bt_api_base.websocket.adapter import Channel
 
 __all__ = ("ChannelEntry", "ChannelTable", "Consumer", "SubscriptionState")
 

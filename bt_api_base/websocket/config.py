@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from bt_api_base.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
 
 __all__ = ("WebSocketConfig",)
 
@@ -25,7 +27,7 @@ def _not_negative(instance: WebSocketConfig, attribute: attrs.Attribute[Any], va
         raise ConfigurationError(msg)
 
 
-def _websocket_url(instance: WebSocketConfig, attribute: attrs.Attribute[Any], value: str) -> None:
+def _websocket_url(instance: WebSocketConfig, _: attrs.Attribute[Any], value: str) -> None:
     if not value.startswith(("ws://", "wss://")):
         # The URL itself may carry a token, so the message shows its scheme only.
         scheme = value.partition("://")[0][:10]
@@ -71,7 +73,7 @@ class WebSocketConfig:
     max_reconnect_attempts: int | None = attrs.field(default=None, validator=_not_negative)
     message_queue_size: int = attrs.field(default=10_000, validator=_positive)
     compression: bool = True
-    subscription_limits: Mapping[str, int] = attrs.field(factory=dict)
+    subscription_limits: Mapping[str, int] = attrs.field(factory=dict[str, int])
     max_reconnect_interval: float = attrs.field(default=60.0, kw_only=True, validator=_positive)
     healthy_after: float = attrs.field(default=5.0, kw_only=True, validator=_not_negative)
     connect_timeout: float = attrs.field(default=10.0, kw_only=True, validator=_positive)

@@ -13,12 +13,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
 
-from bt_api_base.event_bus import EventBus
 from bt_api_base.exceptions import ConfigurationError, SubscribeError, WebSocketError
 from bt_api_base.logging_factory import get_logger
 from bt_api_base.websocket import events
@@ -28,6 +27,9 @@ from bt_api_base.websocket.channels import ChannelEntry, ChannelTable, Consumer
 from bt_api_base.websocket.client import WebSocket, open_websocket
 from bt_api_base.websocket.config import WebSocketConfig
 from bt_api_base.websocket.session import Session, SessionObserver, SessionStats
+
+if TYPE_CHECKING:
+    from bt_api_base.event_bus import EventBus
 
 __all__ = ("ConnectionState", "ConnectionStats", "Connector", "SupervisedConnection", "open_connection")
 
@@ -181,7 +183,7 @@ class SupervisedConnection:
         """Connect once and carry the connection to its end; return why it ended, and whether data flowed well."""
         self.state = ConnectionState.CONNECTING
         session: Session | None = None
-        error: Exception
+        error: Exception = WebSocketError(self.config.exchange_name, "the session ended")
         try:
             async with self.connector(self.config, self.adapter) as ws:
                 session = self._session = Session(
@@ -245,8 +247,7 @@ class SupervisedConnection:
 
         Cancellation: the wish is withdrawn; the venue is told to stop if it had been asked.
         """
-        if self.state is ConnectionState.FAILED:
-            assert self._last_error is not None
+        if self.state is ConnectionState.FAILED and self._last_error is not None:
             raise self._last_error
         entry = self._table.add(channel, consumer)
         try:
@@ -326,7 +327,7 @@ class SupervisedConnection:
             # The venue is about to hang up: leaving first is quicker than waiting for it.
             self._session.fail(WebSocketError(self.config.exchange_name, f"the venue announced {notice.kind}"))
 
-    def _emit(self, event_type: type[events.ConnectionEvent], **fields: Any) -> None:
+    def _emit(self, event_type: type[events.ConnectionEvent], **fields: object) -> None:
         event = event_type(
             exchange_name=self.config.exchange_name,
             connection_id=self.connection_id,

@@ -9,19 +9,22 @@ supervisor decides what comes next.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
 from itertools import count, islice
 from typing import TYPE_CHECKING
 
 import anyio
 import attrs
-from anyio.abc import TaskGroup
 
 from bt_api_base.exceptions import SubscribeError, WebSocketError
 from bt_api_base.websocket.adapter import Ack, Channel, Control, Heartbeat, Notice, Refusal, StreamAdapter, Unrecognized
 from bt_api_base.websocket.backoff import Pacer
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from anyio.abc import TaskGroup
+
+    from bt_api_base.containers import Event
     from bt_api_base.event_bus import EventBus
     from bt_api_base.websocket.channels import ChannelEntry, ChannelTable
     from bt_api_base.websocket.client import WebSocket
@@ -108,13 +111,13 @@ class Session:
     first_data_at: float | None = None
     last_data_at: float = attrs.field(factory=anyio.current_time)
     last_frame_time: int = 0
-    _asked: dict[str, _Asked] = attrs.field(factory=dict)
-    _requests: dict[int, _Request] = attrs.field(factory=dict)
+    _asked: dict[str, _Asked] = attrs.field(factory=dict[str, _Asked])
+    _requests: dict[int, _Request] = attrs.field(factory=dict[int, _Request])
     _request_ids: count[int] = attrs.field(factory=lambda: count(1))
-    _restoring: dict[str, bool] = attrs.field(factory=dict)
+    _restoring: dict[str, bool] = attrs.field(factory=dict[str, bool])
     _pacer: Pacer = attrs.field(init=False)
     _failure: Exception | None = None
-    _tasks: TaskGroup | None = None
+    _tasks: TaskGroup = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._pacer = Pacer(self.adapter.limits.messages_per_second)
@@ -134,22 +137,20 @@ class Session:
                 self._start(self._reconcile)
                 self._start(self._beat)
                 if self.config.stale_after is not None:
-                    self._start(self._watch)
+                    self._start(self._watch, self.config.stale_after)
                 self._start(self._read)
         finally:
             # Nothing is subscribed on a connection that is gone; whoever waits for that need not wait longer.
             self._asked.clear()
             self.table.notify()
-        # Only a failure cancels the group from inside, so this is reached with one in hand.
-        assert self._failure is not None
-        raise self._failure
+        # The group ends by itself only when a failure has cancelled it.
+        raise self._failure or WebSocketError(self.config.exchange_name, "the session ended")
 
     def fail(self, error: Exception) -> None:
         """End the session with ``error``; the first cause wins."""
         if self._failure is None:
             self._failure = error
-        if self._tasks is not None:
-            self._tasks.cancel_scope.cancel()
+        self._tasks.cancel_scope.cancel()
 
     def _start(self, function: Callable[..., Awaitable[None]], *args: object, **kwargs: object) -> None:
         """Run one of the session's tasks. A failure of the connection ends the session; a bug ends more."""
@@ -160,7 +161,6 @@ class Session:
             except (WebSocketError, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as error:
                 self.fail(error)
 
-        assert self._tasks is not None
         self._tasks.start_soon(run, name=function.__name__)
 
     # -- reading and routing -------------------------------------------------------------------
@@ -197,7 +197,7 @@ class Session:
             if entry is None:
                 if key is None:
                     stats.control_frames += 1
-                    self._control(items)  # type: ignore[arg-type]
+                    self._control(items)
                 else:
                     stats.unrouted_frames += 1
                 continue
@@ -205,7 +205,7 @@ class Session:
             events += len(items)
             entry.events += len(items)
             for sink in entry.sinks:
-                sink(items)  # type: ignore[arg-type]
+                sink(items)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - with a key: events
             name = entry.channel.event_name
             try:
                 for item in items:
@@ -217,7 +217,7 @@ class Session:
         stats.data_frames += delivered
         stats.events += events
 
-    def _control(self, messages: Sequence[Control]) -> None:
+    def _control(self, messages: Sequence[Event | Control]) -> None:
         for message in messages:
             if isinstance(message, Ack):
                 self._acknowledged(message)
@@ -308,13 +308,14 @@ class Session:
             # Nothing of ours is pending: the venue complains about something else, which must be seen.
             self.observer.notice(Notice(kind=f"error {refusal.code}", message=refusal.message))
             return
-        keys = tuple(request.keys) if refusal.key is None else (refusal.key,)
-        if request.subscribing and len(keys) > 1:
-            # The venue refused the whole request for one of its channels and does not say which.
+        keys = list(request.keys) if refusal.key is None else [refusal.key]
+        if request.subscribing:
             for key in keys:
-                self._start(self._ask, [self._asked[key].channel], subscribing=True)
-        elif request.subscribing:
-            self._refuse_channel(keys[0], refusal)
+                if len(keys) == 1:
+                    self._refuse_channel(key, refusal)
+                else:
+                    # The venue refused the whole request for one of its channels and does not say which.
+                    self._start(self._ask, [self._asked[key].channel], subscribing=True)
         self._settle(request, *keys)
 
     def _refuse_channel(self, key: str, refusal: Refusal) -> None:
@@ -389,14 +390,12 @@ class Session:
                     f"no pong within {self.config.heartbeat_timeout:g} s",
                 )
 
-    async def _watch(self) -> None:
-        """End the session when it is open but carries no application frame.
+    async def _watch(self, limit: float) -> None:
+        """End the session when it is open but carries no application frame for ``limit`` seconds.
 
         Silence is measured at the socket: pongs and consumers that are slow to take what has
         arrived do not count. Without a confirmed channel there is nothing to hear.
         """
-        limit = self.config.stale_after
-        assert limit is not None
         while True:
             if any(entry.was_active for entry in self.table):
                 silence = anyio.current_time() - self.last_data_at
