@@ -1,0 +1,204 @@
+"""Does what arrived agree with what was sent? A comparison, frame by frame, of the venue's record with the client's.
+
+On a connection that the venue closed and the client confirmed, the two must be equal. On one that was cut, what arrived
+must be the beginning of what was sent, and the rest is lost in the cut. Nothing may ever arrive that was not sent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+from rich import box
+from rich.console import Group
+from rich.table import Column, Table
+from rich.text import Text
+
+from bt_api_base._cli.tally import AttemptTally, TallyAdapter, attempt_number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+    from bt_api_base.testing.venue_records import StreamRecord, VenueSession
+
+__all__ = ("Account", "Ledger")
+
+_CONTROL = "answers, notices"
+_GARBAGE = "garbage"
+_MOST_PROBLEMS = 8
+
+
+@attrs.define(eq=False)
+class Account:
+    """Frames of one kind.
+
+    Attributes:
+        sent: Frames that the venue handed to its operating system.
+        received: Frames that the client decoded or rejected.
+        sessions: Connections they went over.
+    """
+
+    sent: int = 0
+    received: int = 0
+    sessions: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Frames that were under way when a connection was cut."""
+        return self.sent - self.received
+
+    def add(self, sent: int, received: int) -> None:
+        """Add one connection's frames."""
+        self.sent += sent
+        self.received += received
+        self.sessions += 1
+
+
+@attrs.define(eq=False)
+class Ledger:
+    """The venue's sessions and the client's attempts, compared. What has been compared is forgotten.
+
+    Attributes:
+        sessions: The venue's record.
+        client: The client's.
+        streams: Frames by stream.
+        endings: Frames by the way in which their connection ended.
+        problems: What does not agree, in words.
+        connections: Connections compared to their end.
+    """
+
+    sessions: Sequence[VenueSession]
+    client: TallyAdapter
+    streams: dict[str, Account] = attrs.field(factory=dict)
+    endings: dict[str, Account] = attrs.field(factory=dict)
+    problems: list[str] = attrs.field(factory=list)
+    connections: int = 0
+    _sent: dict[tuple[int, str], int] = attrs.field(factory=dict)
+    _received: dict[tuple[int, str], int] = attrs.field(factory=dict)
+    _settled: int = 0
+
+    @property
+    def total(self) -> Account:
+        """All frames."""
+        total = Account()
+        for account in self.endings.values():
+            total.add(account.sent, account.received)
+        return total
+
+    @property
+    def agrees(self) -> bool:
+        """Whether no difference was found."""
+        return not self.problems
+
+    def problem(self, text: str) -> None:
+        """Note a difference."""
+        self.problems.append(text)
+
+    def compare(self, *, final: bool = False) -> None:
+        """Compare what there is to compare, in order.
+
+        Args:
+            final: Whether the client has ended: then every session is compared to its end.
+        """
+        pending = self.sessions[self._settled :]
+        for session in pending:
+            attempt = self._attempt_of(session)
+            for record in session.streams.values():
+                self._compare_ids(session, record, attempt)
+            over = final or (session.closed_at is not None and self.client.current.number > attempt.number)
+            if not over or self.sessions[self._settled] is not session:
+                continue
+            self._settle(session, attempt)
+            self._settled += 1
+
+    def _attempt_of(self, session: VenueSession) -> AttemptTally:
+        number = attempt_number(session.target)
+        if not 1 <= number <= len(self.client.attempts):
+            return AttemptTally(0)
+        return self.client.attempts[number - 1]
+
+    def _compare_ids(self, session: VenueSession, record: StreamRecord, attempt: AttemptTally) -> None:
+        received = attempt.ids.get(record.stream, [])
+        sent = record.ids if record.ids is not None else []
+        size = min(len(sent), len(received))
+        if sent[:size] != received[:size]:
+            at = next(i for i, (a, b) in enumerate(zip(sent, received)) if a != b)
+            self.problem(f"connection {session.number}, {record.stream}: {sent[at]} was sent, {received[at]} arrived")
+        key = (session.number, record.stream)
+        self._received[key] = self._received.get(key, 0) + size
+        del sent[:size], received[:size]
+
+    def _settle(self, session: VenueSession, attempt: AttemptTally) -> None:
+        ending = self.endings.setdefault(session.ending.value, Account())
+        ending.sessions += 1
+        for stream, record in session.streams.items():
+            received = self._received.pop((session.number, stream), 0)
+            if attempt.ids.get(stream):
+                self.problem(f"connection {session.number}, {stream}: {attempt.ids[stream][0]} was never sent")
+                received += len(attempt.ids[stream])
+            self._account(session, stream, record.count, received)
+        for stream in attempt.ids.keys() - session.streams.keys():
+            self.problem(f"connection {session.number}, {stream}: arrived and was never subscribed to")
+        self._account(session, _CONTROL, session.control.count, attempt.control_frames)
+        self._account(session, _GARBAGE, session.garbage.count, attempt.rejected_frames)
+        attempt.ids.clear()
+        self.connections += 1
+
+    def _account(self, session: VenueSession, stream: str, sent: int, received: int) -> None:
+        if received > sent:
+            self.problem(f"connection {session.number}, {stream}: {received} frames arrived of {sent} sent")
+        elif session.is_exact and received < sent:
+            self.problem(
+                f"connection {session.number}, {stream}: {received} frames arrived of {sent} sent,"
+                f" although it was {session.ending.value} in good order"
+            )
+        self.streams.setdefault(stream, Account()).add(sent, received)
+        ending = self.endings[session.ending.value]
+        ending.sent += sent
+        ending.received += received
+
+    # -- report --------------------------------------------------------------------------------
+
+    def report(self) -> RenderableType:
+        """Draw the comparison and its verdict."""
+        by_stream = _table("sent and received", "stream")
+        for stream, account in sorted(self.streams.items(), key=lambda item: ("@" not in item[0], item[0])):
+            _row(by_stream, stream, account)
+        by_ending = _table("by how the connection ended", "ending", "connections")
+        for ending, account in self.endings.items():
+            _row(by_ending, ending, account, f"{account.sessions:,}")
+        return Group(by_stream, by_ending, self.verdict())
+
+    def verdict(self) -> Text:
+        """Say in words whether the records agree."""
+        total = self.total
+        if self.agrees:
+            return Text.assemble(
+                ("verified", "bold green"),
+                f": {total.received:,} of {total.sent:,} frames sent over {self.connections:,} connections arrived, in"
+                f" order; the other {total.lost:,} were lost in cuts",
+            )
+        shown = "".join(f"\n  {problem}" for problem in self.problems[:_MOST_PROBLEMS])
+        more = len(self.problems) - _MOST_PROBLEMS
+        return Text.assemble(("MISMATCH", "bold red"), f": {shown}", f"\n  and {more} more" if more > 0 else "")
+
+
+def _table(title: str, *names: str) -> Table:
+    numbers = (Column(name, justify="right") for name in (*names[1:], "sent", "received", "lost in cuts"))
+    return Table(
+        names[0],
+        *numbers,
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1),
+        title=title,
+        title_justify="left",
+        title_style="bold",
+    )
+
+
+def _row(table: Table, name: str, account: Account, *more: str) -> None:
+    lost = Text(f"{account.lost:,}", style="yellow" if account.lost else "dim")
+    table.add_row(name, *more, f"{account.sent:,}", f"{account.received:,}", lost)

@@ -1,0 +1,99 @@
+"""What happened to the connections, as short lines in words."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+
+from bt_api_base.websocket import events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ("EventLog", "LogEntry", "Severity", "describe")
+
+Severity = Literal["good", "info", "warning", "error"]
+
+_KEPT = 200
+
+
+@attrs.define(eq=False)
+class LogEntry:
+    """One line.
+
+    Attributes:
+        number: Its place among all lines ever noted, from 1.
+        time_ns: When, nanoseconds since the epoch (UTC).
+        severity: How bad it is.
+        name: The event's name on the bus, or a word of the command's own.
+        text: What happened.
+        count: How often in a row.
+    """
+
+    number: int
+    time_ns: int
+    severity: Severity
+    name: str
+    text: str
+    count: int = 1
+
+
+@attrs.define(eq=False)
+class EventLog:
+    """The latest lines. Bad frames in a row share one, so that a flood of them hides nothing else.
+
+    Attributes:
+        entries: The lines, oldest first.
+        total: Lines ever noted.
+    """
+
+    entries: deque[LogEntry] = attrs.field(factory=lambda: deque(maxlen=_KEPT))
+    total: int = 0
+
+    def note(self, event: events.ConnectionEvent) -> None:
+        """Add a line about a connection."""
+        name = events.NAMES.get(type(event), type(event).__name__)
+        last = self.entries[-1] if self.entries else None
+        if isinstance(event, events.BadFrame) and last is not None and last.name == name:
+            last.count += 1
+            return
+        self.add(event.local_time, *describe(event), name=name)
+
+    def add(self, time_ns: int, severity: Severity, text: str, *, name: str) -> None:
+        """Add a line about anything."""
+        self.total += 1
+        self.entries.append(LogEntry(self.total, time_ns, severity, name, text))
+
+    def after(self, number: int) -> Iterator[LogEntry]:
+        """Iterate over the lines kept that came after the line of that number."""
+        return (entry for entry in self.entries if entry.number > number)
+
+
+def describe(event: events.ConnectionEvent) -> tuple[Severity, str]:
+    """Put a connection's event in words."""
+    who = event.connection_id
+    if isinstance(event, events.Connected):
+        return "good", f"{who} is up" + (f", connection {event.generation}" if event.generation > 1 else "")
+    if isinstance(event, events.Disconnected):
+        return "error", f"{who} lost connection {event.generation}: {event.reason}"
+    if isinstance(event, events.Reconnecting):
+        # The loss of a connection that was up has its own line, just before this one.
+        reason = "" if event.attempt == 1 else f" (failure {event.attempt}: {event.reason})"
+        return "warning", f"{who} tries again in {event.delay:.2f} s{reason}"
+    if isinstance(event, events.Resubscribed):
+        missing = event.total - event.restored
+        return (
+            "warning" if missing else "good",
+            f"{who} has {event.restored} of {event.total} channels back",
+        )
+    if isinstance(event, events.Stale):
+        return "warning", f"{who} has been silent for {event.silence:.1f} s and is replaced"
+    if isinstance(event, events.Failed):
+        return "error", f"{who} is given up after {event.attempts} failures: {event.reason}"
+    if isinstance(event, events.BadFrame):
+        return "warning", f"{who} skipped a frame: {event.reason}"
+    if isinstance(event, events.VenueNotice):
+        return "warning", f"{who} was told by the venue: {event.kind} {event.message}".rstrip()
+    return "info", f"{who}: {type(event).__name__}"
