@@ -1,0 +1,59 @@
+"""The options that simulated venues have in common."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypedDict
+
+from bt_api_base.testing.peer import DEFAULT_MAX_OUTGOING_BYTES, ServerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class VenueOptions(TypedDict, total=False):
+    """What venues have in common. Durations are seconds; defaults are the venue's own."""
+
+    host: str
+    """Address to listen at. Default "127.0.0.1"."""
+    port: int
+    """Port to listen at. Default 0: the system chooses."""
+    listen: bool
+    """Whether to listen; without it, connections are made in memory only. Default True."""
+    keep_ids: bool
+    """Whether the records keep the id of every frame. Default False."""
+    clock_ns: Callable[[], int]
+    """Returns nanoseconds since the epoch, for timestamps. Default `time.time_ns`."""
+    max_messages_per_second: int | None
+    """Messages a client may send in a second. Default 5; None for no limit."""
+    max_streams: int
+    """Streams a connection can listen to. Default 1024."""
+    ping_interval: float
+    """From one ping to the next. Default 20."""
+    pong_timeout: float
+    """From a ping to the pong that echoes its payload. Default 60."""
+    close_timeout: float
+    """From a close frame to the end of a connection. Default 1."""
+    max_outgoing_bytes: int
+    """What may collect for a client before it is cut off. Default 8 MiB."""
+    send_buffer_bytes: int | None
+    """Size of the operating system's send buffer. Default None: the system's."""
+    compression: bool
+    """Whether permessage-deflate is accepted. Default False."""
+
+
+def server_settings(options: VenueOptions) -> ServerSettings:
+    """Return what a venue's options mean for its connections."""
+    clock_ns = options.get("clock_ns", time.time_ns)
+    return ServerSettings(
+        ping_interval=options.get("ping_interval", 20.0),
+        pong_timeout=options.get("pong_timeout", 60.0),
+        close_timeout=options.get("close_timeout", 1.0),
+        max_outgoing_bytes=options.get("max_outgoing_bytes", DEFAULT_MAX_OUTGOING_BYTES),
+        send_buffer_bytes=options.get("send_buffer_bytes"),
+        compression=options.get("compression", False),
+        ping_payload=lambda: str(clock_ns() // 1_000_000).encode(),
+    )
+
+
+__all__ = ("VenueOptions", "server_settings")
