@@ -1,0 +1,211 @@
+"""From Binance's payloads to events.
+
+Each function takes a decoded payload, the table of symbols, the symbol in the stream's name and the
+local time, and returns the payload's events. Events are built positionally, which is twice as fast.
+"""
+
+# ruff: noqa: ARG001 - one signature for all: the hot path does not ask which arguments a function wants
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from bt_api_base.containers import Bar, Event, OrderBook, OrderBookDelta, Side, Tick, Trade
+from bt_api_base.venues.binance.symbols import SymbolTable
+
+if TYPE_CHECKING:
+    from bt_api_base.venues.binance import wire
+
+__all__ = (
+    "EXCHANGE_NAME",
+    "Converter",
+    "aggregate_trade",
+    "book_ticker",
+    "depth_update",
+    "each",
+    "kline",
+    "partial_depth",
+    "ticker_24h",
+    "trade",
+    "window_ticker",
+)
+
+EXCHANGE_NAME = "BINANCE___SPOT"
+
+Converter = Callable[[Any, SymbolTable, str, int], tuple[Event, ...]]
+"""A function of this module; the payload's type is its stream's."""
+
+_BUY = Side.BUY
+_SELL = Side.SELL
+
+_FIRST_MICROSECOND = (2**63 - 1) // 1_000_000
+"""A larger number of milliseconds (year 2262) would not fit in 64 bits as nanoseconds, so it must be
+microseconds (April 1970). The venue does not say in a frame which of the two it uses."""
+
+
+def _nanoseconds(timestamp: int) -> int:
+    return timestamp * 1_000_000 if timestamp <= _FIRST_MICROSECOND else timestamp * 1000
+
+
+def book_ticker(data: wire.BookTicker, symbols: SymbolTable, symbol: str, local_time: int) -> tuple[Event, ...]:
+    """Best bid and ask; the venue gives no time."""
+    return (
+        Tick(
+            EXCHANGE_NAME,
+            symbols[data.symbol],
+            0,
+            local_time,
+            data.bid_price,
+            data.ask_price,
+            data.bid_volume,
+            data.ask_volume,
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+            data.update_id,
+        ),
+    )
+
+
+def ticker_24h(data: wire.Ticker24h, symbols: SymbolTable, symbol: str, local_time: int) -> tuple[Event, ...]:
+    """Best bid and ask, the last trade, and the last 24 hours."""
+    return (
+        Tick(
+            EXCHANGE_NAME,
+            symbols[data.symbol],
+            _nanoseconds(data.event_time),
+            local_time,
+            data.bid_price,
+            data.ask_price,
+            data.bid_volume,
+            data.ask_volume,
+            data.last_price,
+            data.last_volume,
+            data.open_price,
+            data.high_price,
+            data.low_price,
+            data.volume,
+            data.turnover,
+        ),
+    )
+
+
+def window_ticker(
+    data: wire.MiniTicker | wire.WindowTicker, symbols: SymbolTable, symbol: str, local_time: int
+) -> tuple[Event, ...]:
+    """The last price and a rolling window, without bid and ask."""
+    return (
+        Tick(
+            EXCHANGE_NAME,
+            symbols[data.symbol],
+            _nanoseconds(data.event_time),
+            local_time,
+            None,
+            None,
+            None,
+            None,
+            data.last_price,
+            None,
+            data.open_price,
+            data.high_price,
+            data.low_price,
+            data.volume,
+            data.turnover,
+        ),
+    )
+
+
+def trade(data: wire.Trade, symbols: SymbolTable, symbol: str, local_time: int) -> tuple[Event, ...]:
+    """One trade. Where the buyer was the maker, the taker sold."""
+    return (
+        Trade(
+            EXCHANGE_NAME,
+            symbols[data.symbol],
+            _nanoseconds(data.event_time),
+            local_time,
+            str(data.trade_id),
+            data.price,
+            data.volume,
+            _SELL if data.buyer_is_maker else _BUY,
+            _nanoseconds(data.trade_time),
+        ),
+    )
+
+
+def aggregate_trade(data: wire.AggregateTrade, symbols: SymbolTable, symbol: str, local_time: int) -> tuple[Event, ...]:
+    """Several trades of one taker order, with the ids of the first and the last."""
+    return (
+        Trade(
+            EXCHANGE_NAME,
+            symbols[data.symbol],
+            _nanoseconds(data.event_time),
+            local_time,
+            str(data.aggregate_id),
+            data.price,
+            data.volume,
+            _SELL if data.buyer_is_maker else _BUY,
+            _nanoseconds(data.trade_time),
+            str(data.first_trade_id),
+            str(data.last_trade_id),
+        ),
+    )
+
+
+def partial_depth(data: wire.PartialDepth, symbols: SymbolTable, symbol: str, local_time: int) -> tuple[Event, ...]:
+    """The best levels. Only the stream's name says of what; the venue gives no time."""
+    return (OrderBook(EXCHANGE_NAME, symbol, 0, local_time, data.bids, data.asks, data.update_id),)
+
+
+def depth_update(data: wire.DepthUpdate, symbols: SymbolTable, symbol: str, local_time: int) -> tuple[Event, ...]:
+    """Changed levels. The venue does not repeat the id before the first, so ``previous_sequence`` is ``None``."""
+    return (
+        OrderBookDelta(
+            EXCHANGE_NAME,
+            symbols[data.symbol],
+            _nanoseconds(data.event_time),
+            local_time,
+            data.bids,
+            data.asks,
+            data.first_update_id,
+            data.last_update_id,
+        ),
+    )
+
+
+def kline(data: wire.Kline, symbols: SymbolTable, symbol: str, local_time: int) -> tuple[Event, ...]:
+    """One bar. The close time is the venue's: the last millisecond of the interval."""
+    body = data.body
+    return (
+        Bar(
+            EXCHANGE_NAME,
+            symbols[data.symbol],
+            _nanoseconds(data.event_time),
+            local_time,
+            body.interval,
+            _nanoseconds(body.open_time),
+            _nanoseconds(body.close_time),
+            body.open_price,
+            body.high_price,
+            body.low_price,
+            body.close_price,
+            body.volume,
+            body.turnover,
+            body.trade_count,
+            body.taker_buy_volume,
+            body.taker_buy_turnover,
+            body.is_closed,
+        ),
+    )
+
+
+def each(convert: Converter) -> Converter:
+    """Make a converter of a list of payloads out of one for a single payload."""
+
+    def convert_each(data: list[Any], symbols: SymbolTable, symbol: str, local_time: int) -> tuple[Event, ...]:
+        return tuple(event for item in data for event in convert(item, symbols, symbol, local_time))
+
+    return convert_each

@@ -1,0 +1,314 @@
+"""Binance spot market streams.
+
+Facts and limits are from the Binance spot API documentation, "WebSocket Streams".
+
+Streams come in two forms. A combined stream (``/stream``) names the stream in every frame, and that
+is how frames find their channel; so a configured URL that ends in ``/ws`` is connected to as
+``/stream``. A raw connection to one stream (``/ws/btcusdt@trade``) is left as it is: its frames are
+told apart by their content, as far as that goes (see `BinanceSpotAdapter.decode_frame`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+from urllib.parse import urlsplit, urlunsplit
+
+import attrs
+import msgspec
+from typing_extensions import override
+
+from bt_api_base.containers import event_tag
+from bt_api_base.exceptions import SubscribeError
+from bt_api_base.venues.binance import wire
+from bt_api_base.venues.binance.control import SHUTDOWN, read_control, read_event, unrecognized
+from bt_api_base.venues.binance.convert import EXCHANGE_NAME, Converter
+from bt_api_base.venues.binance.malformed import MALFORMED, FieldError, parse_error
+from bt_api_base.venues.binance.symbols import SymbolTable, parse_symbol
+from bt_api_base.venues.binance.topics import EVENT_TYPES, STREAMS, STREAMS_OF_ALL, TOPICS, Topic, find_topic
+from bt_api_base.websocket.adapter import Channel, Decoded, StreamAdapter, StreamLimits
+
+__all__ = ("BinanceSpotAdapter",)
+
+_Route = tuple[Callable[[bytes], Any], Converter, str, str]
+"""How to decode a combined frame: its decoder, its converter, its channel's key and its symbol."""
+
+_MOST_ROUTES = 4096
+"""Routes learned from frames, at most: several times the streams one connection may carry."""
+
+# A number that is out of range is infinite here, so that the typed decoder gets to say which field it is in.
+_decode_json = msgspec.json.Decoder(float_hook=float).decode
+_encode_json = msgspec.json.Encoder().encode
+
+
+@attrs.define(eq=False)
+class BinanceSpotAdapter(StreamAdapter):
+    """Stream adapter of Binance spot.
+
+    Topics: ``ticker`` (best bid and ask), ``ticker_24h``, ``mini_ticker``, ``ticker_1h``, ``ticker_4h``,
+    ``ticker_1d``, ``trade``, ``agg_trade``, ``depth`` (best levels; ``levels`` 5, 10 or 20, ``speed`` 1000 or
+    100 ms), ``depth_diff`` (``speed``), ``kline`` (``interval`` from ``1s`` to ``1M``, ``timezone`` UTC or
+    +08:00). Binance's own stream names (``"aggTrade"``, ``"depth5@100ms"``, ``"kline_4h"``) are understood too.
+    ``mini_ticker`` and the windowed tickers take the empty symbol for all symbols at once.
+    """
+
+    exchange_name = EXCHANGE_NAME
+    default_url = "wss://stream.binance.com:9443/stream"
+    # "WebSocket Streams", section "General WSS information" and "WebSocket Limits": 1024 streams a connection,
+    # 5 incoming messages a second, 300 connections every 5 minutes an address, 24 hours.
+    limits = StreamLimits(
+        max_channels_per_connection=1024,
+        max_channels_per_request=200,
+        messages_per_second=5.0,
+        connects_per_second=1.0,
+        max_connection_age=86_400.0,
+    )
+
+    _routes: dict[bytes, _Route] = attrs.field(init=False, factory=dict[bytes, _Route])
+    _symbols: SymbolTable = attrs.field(init=False, factory=SymbolTable)
+    _keys: dict[tuple[str, str, str], tuple[str, ...]] = attrs.field(
+        init=False, factory=dict[tuple[str, str, str], tuple[str, ...]]
+    )
+
+    @override
+    def endpoint(self, url: str) -> str:
+        """Return the URL to connect to: ``/ws`` becomes ``/stream``, whose frames name their stream."""
+        parts = urlsplit(url)
+        return urlunsplit(parts._replace(path="/stream")) if parts.path in ("/ws", "/ws/") else url
+
+    # -- naming channels -----------------------------------------------------------------------
+
+    @override
+    def channel(self, topic: str, symbol: str, params: Mapping[str, Any] | None = None) -> Channel:
+        found = find_topic(topic)
+        if found is None:
+            raise SubscribeError(
+                EXCHANGE_NAME, f"no topic {topic!r}; there are {', '.join(TOPICS)}", topic=topic, symbol=symbol
+            )
+        row, stream = found
+        given = {} if params is None else {name: value for name, value in params.items() if value is not None}
+        if not symbol and row.all_symbols and not given:
+            key, internal = row.all_symbols, ""
+        else:
+            internal, venue_symbol = parse_symbol(EXCHANGE_NAME, symbol)
+            if stream is None or given:
+                stream = row.stream_name(_choose(row, stream, given, symbol))
+            key = f"{venue_symbol.lower()}@{stream}"
+        return Channel(row.name, internal, key, f"{event_tag(row.event_type)}.{EXCHANGE_NAME}.{internal}")
+
+    @override
+    def subscribe_frame(self, request_id: int, channels: Sequence[Channel]) -> str:
+        for channel in channels:
+            self._remember(channel)
+        return _request("SUBSCRIBE", request_id, channels)
+
+    @override
+    def unsubscribe_frame(self, request_id: int, channels: Sequence[Channel]) -> str:
+        for channel in channels:
+            self._forget(channel)
+        return _request("UNSUBSCRIBE", request_id, channels)
+
+    def _remember(self, channel: Channel) -> None:
+        """Prepare for the frames of a channel, so that the first of them is as fast as the last."""
+        route = self._route(channel.key, channel.symbol)
+        if route is None:
+            return
+        self._routes[_head(channel.key)] = route
+        if channel.symbol:
+            self._symbols[_venue_symbol(channel.key)] = channel.symbol
+        identity = _identity(channel.key)
+        keys = self._keys.get(identity, ())
+        if channel.key not in keys:
+            self._keys[identity] = (*keys, channel.key)
+
+    def _forget(self, channel: Channel) -> None:
+        """Drop what `_remember` prepared, except the symbol: its frames may still be under way."""
+        self._routes.pop(_head(channel.key), None)
+        identity = _identity(channel.key)
+        keys = tuple(key for key in self._keys.get(identity, ()) if key != channel.key)
+        if keys:
+            self._keys[identity] = keys
+        else:
+            self._keys.pop(identity, None)
+
+    # -- decoding ------------------------------------------------------------------------------
+
+    @override
+    def decode_frame(self, frame: bytes | str, local_time: int) -> Decoded:
+        """Decode one frame, on the hot path.
+
+        A frame of a raw stream does not name its channel. It is matched by its content: event type,
+        symbol and interval. Where that cannot decide between two subscribed channels (two speeds of
+        one depth; partial depths, whose frames do not even name the symbol) it is refused, and the
+        error says to use the combined endpoint.
+
+        Args:
+            frame: The payload of one message.
+            local_time: When it left the socket, nanoseconds since the epoch (UTC).
+
+        Returns:
+            The key of the channel it belongs to (``None`` for control messages), and what it says.
+
+        Raises:
+            DataParseError: The frame is malformed. No other exception leaves this method,
+                whatever the bytes.
+        """
+        try:
+            encoded = frame if type(frame) is bytes else _encoded(frame)
+            decode, convert, key, symbol = self._routes[encoded.partition(b'","data":')[0]]
+            return key, convert(decode(encoded).data, self._symbols, symbol, local_time)
+        except (KeyError, *MALFORMED):
+            pass  # anything but well-formed data of a known stream
+        return self._decode_any(frame, local_time)
+
+    def _decode_any(self, frame: bytes | str, local_time: int) -> Decoded:
+        """Decode a frame of any kind, in its own time, and say precisely what is wrong with a bad one."""
+        try:
+            encoded = _encoded(frame)
+            message = _decode_json(encoded)
+            if isinstance(message, dict):
+                return self._decode_object(encoded, cast("dict[str, Any]", message), local_time)
+            if isinstance(message, list):
+                return self._decode_list(encoded, message, local_time)  # pyright: ignore[reportUnknownArgumentType] - foreign
+            raise FieldError("", "expected a JSON object")
+        except MALFORMED as error:
+            raise parse_error(frame, error) from error
+
+    def _decode_object(self, frame: bytes, message: dict[str, Any], local_time: int) -> Decoded:
+        if "stream" in message:
+            stream = message["stream"]
+            if not isinstance(stream, str):
+                raise FieldError("stream", "expected the name of a stream")
+            if "data" not in message:
+                raise FieldError("data", "a frame of a combined stream has data")
+            return self._decode_combined(frame, stream, message["data"], local_time)
+        event = message.get("e")
+        if isinstance(event, str):
+            topic = EVENT_TYPES.get(event)
+        elif "lastUpdateId" in message:
+            topic = TOPICS["depth"]
+        else:
+            topic = TOPICS["ticker"] if "u" in message and "s" in message else None
+        if topic is None:
+            return None, (read_control(message),)
+        data = topic.decode_raw(frame)
+        key = self._raw_key(topic, data)
+        symbol = "" if topic.names_symbol else self._symbols[_venue_symbol(key)]
+        return key, topic.converter(data, self._symbols, symbol, local_time)
+
+    def _decode_combined(self, frame: bytes, stream: str, data: object, local_time: int) -> Decoded:
+        if stream == "!serverShutdown":
+            return None, (SHUTDOWN,)
+        event = cast("dict[str, Any]", data).get("e") if isinstance(data, dict) else None
+        if isinstance(event, str) and event not in EVENT_TYPES:
+            return None, (read_event(cast("dict[str, Any]", data)),)
+        route = self._route(stream, "")
+        if route is None and isinstance(event, str):
+            # A stream name that is not in the table, such as another time zone's, with a payload that is.
+            topic = EVENT_TYPES[event]
+            route = (topic.decode, topic.converter, stream, "")
+        if route is None:
+            return None, (unrecognized(stream),)
+        decode, convert, key, symbol = route
+        events = convert(decode(frame).data, self._symbols, symbol, local_time)
+        if len(self._routes) < _MOST_ROUTES:
+            self._routes[_head(stream)] = route
+        return key, events
+
+    def _decode_list(self, frame: bytes, message: list[Any], local_time: int) -> Decoded:
+        """Decode a frame of a raw stream of all symbols."""
+        first = message[0] if message else None
+        event = cast("dict[str, Any]", first).get("e") if isinstance(first, dict) else None
+        topic = EVENT_TYPES.get(event) if isinstance(event, str) else None
+        if topic is None or not topic.all_symbols:
+            return None, (unrecognized(f"array of {event}" if isinstance(event, str) else "array"),)
+        return topic.all_symbols, topic.list_converter(topic.decode_raw_list(frame), self._symbols, "", local_time)
+
+    def _route(self, key: str, symbol: str) -> _Route | None:
+        """Return how to decode the frames of a stream; ``None`` if it is not in the table.
+
+        Args:
+            key: The stream's name.
+            symbol: Its internal symbol; empty if nobody has said.
+        """
+        topic = STREAMS_OF_ALL.get(key)
+        if topic is not None:
+            return topic.decode_list, topic.list_converter, key, ""
+        _, _, name = key.partition("@")
+        found = STREAMS.get(name)
+        if found is None:
+            return None
+        return found[0].decode, found[0].converter, key, symbol or self._symbols[_venue_symbol(key)]
+
+    def _raw_key(self, topic: Topic, data: msgspec.Struct) -> str:
+        """Return the key of the channel that a frame of a raw stream belongs to.
+
+        Raises:
+            FieldError: It could be several, or the frame does not say and nobody has asked for one.
+        """
+        symbol: str = getattr(data, "symbol", "").lower()
+        variant = data.body.interval if isinstance(data, wire.Kline) else ""
+        keys = self._keys.get((topic.name, variant, symbol), ())
+        if len(keys) == 1:
+            return keys[0]
+        if keys or not topic.names_symbol:
+            raise FieldError(
+                "stream",
+                f"the frame does not say of which stream it is: {' or '.join(keys) or 'none of its kind is subscribed'}"
+                "; connect to the combined endpoint (/stream), whose frames name their stream",
+            )
+        return f"{symbol}@{topic.default_stream_name(variant)}"
+
+
+def _choose(topic: Topic, stream: str | None, given: Mapping[str, Any], symbol: str) -> dict[str, str]:
+    """Return a value for every parameter of a topic, in the table's spelling."""
+    options = ", ".join(f"{name} ({', '.join(row.choices)})" for name, row in topic.parameters.items()) or "none"
+    if stream is not None:
+        raise SubscribeError(
+            EXCHANGE_NAME,
+            f"the stream name {stream!r} says everything; give parameters with the topic {topic.name!r}: {options}",
+            topic=topic.name,
+            symbol=symbol,
+        )
+    names = {other: name for name, row in topic.parameters.items() for other in (name, *row.other_names)}
+    values = {name: row.default for name, row in topic.parameters.items()}
+    for other, value in given.items():
+        name = names.get(other)
+        row = topic.parameters.get(name) if name is not None else None
+        choice = str(value) if row is None else str(value).removesuffix(row.unit)
+        if name is None or row is None or choice not in row.choices:
+            raise SubscribeError(
+                EXCHANGE_NAME,
+                f"no {topic.name} with {other}={value!r}; parameters are {options}",
+                topic=topic.name,
+                symbol=symbol,
+            )
+        values[name] = choice
+    return values
+
+
+def _request(method: str, request_id: int, channels: Sequence[Channel]) -> str:
+    request = {"method": method, "params": [channel.key for channel in channels], "id": request_id}
+    return _encode_json(request).decode()
+
+
+def _encoded(frame: bytes | str) -> bytes:
+    return frame.encode() if isinstance(frame, str) else bytes(frame)
+
+
+def _head(stream: str) -> bytes:
+    """Return how the venue begins the frames of a stream, up to the payload."""
+    return b'{"stream":"' + stream.encode()
+
+
+def _venue_symbol(key: str) -> str:
+    return key.partition("@")[0].upper()
+
+
+def _identity(key: str) -> tuple[str, str, str]:
+    """Return all that frames of a raw stream say about their channel: topic, variant and symbol."""
+    symbol, _, name = key.partition("@")
+    found = STREAMS.get(name)
+    if found is None:
+        return key, "", ""
+    return found[0].name, found[1], symbol if found[0].names_symbol else ""
