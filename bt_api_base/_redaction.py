@@ -12,12 +12,11 @@ Masking too much costs a look at the source; masking too little costs an account
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Mapping, Set as AbstractSet
 from typing import Any, Final, cast
-from urllib.parse import quote, quote_plus, unquote_plus
+from urllib.parse import unquote_plus
 
 __all__ = (
     "MASK",
@@ -83,7 +82,7 @@ def is_sensitive_key(key: object) -> bool:
 
 _NAME: Final = (
     r"(?:(?:api|listen|private|access|signing)[ _-]?keys?|secrets?|signature|pass[ _-]?phrase|passw(?:or)?d"
-    r"|tokens?|authorization|credentials?|jwt|mnemonic|(?<![a-z])(?:sign|sig|pwd|otp)|(?<![A-Za-z])(?-i:KEY))"
+    r"|tokens?|authorization|credentials?|cookies?|jwt|mnemonic|(?<![a-z])(?:sign|sig|pwd|otp)|(?<![A-Za-z])(?-i:KEY))"
     r"(?:[_-]?(?:key|id|value))?"
 )
 _NAMED: Final = re.compile(
@@ -103,10 +102,8 @@ _PAIRED: Final = re.compile(
     rf"""(?P<lead>[\[(]\s*b?(["'])[\w-]{{0,40}}?{_NAME}\2\s*,\s*b?)(?P<quote>["'])(?:(?!(?P=quote))[^\\]|\\.)*""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
-_COOKIE: Final = re.compile(
-    r"""(?P<lead>cookie\\*["']?\s*[=:,]\s*b?)(?P<quote>\\*["']?)[^\r\n"'\\]+""",
-    re.IGNORECASE,
-)
+# A header as it goes over the wire: everything to the end of the line, because its values have names of their own.
+_COOKIE: Final = re.compile(r"""(?P<lead>cookie\s*:\s*)(?!\\*["'])[^\r\n]+""", re.IGNORECASE)
 _HAS_NAME: Final = re.compile(
     r"key|secret|signature|pass|token|authorization|credential|jwt|mnemonic|sign|sig|pwd|otp|cookie", re.IGNORECASE
 )
@@ -128,51 +125,77 @@ _PARAMETER: Final = re.compile(r"(?<=[?&;#])(?P<name>[^=&;#]+)=(?P<value>[^&;#]*
 
 
 class _KnownSecrets:
-    """The registered values, and one pattern that finds all their spellings.
+    """The registered values, and one pattern that finds them in all their spellings.
 
     Readers take the pattern in one step, so they need no lock.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._spellings: dict[str, frozenset[str]] = {}
+        self._patterns: dict[str, tuple[str, ...]] = {}
         self.pattern: re.Pattern[str] | None = None
         self.longest = 0
 
     def add(self, value: str) -> None:
         with self._lock:
-            if value not in self._spellings:
-                self._spellings[value] = _spellings(value)
+            if value not in self._patterns:
+                # A PEM block is often shown line by line.
+                lines = (line for line in value.splitlines() if len(line) >= 16 and not line.startswith("-----"))
+                self._patterns[value] = tuple(map(_any_spelling, dict.fromkeys((value, *lines))))
                 self._compile()
 
     def remove(self, value: str) -> None:
         with self._lock:
-            if self._spellings.pop(value, None) is not None:
+            if self._patterns.pop(value, None) is not None:
                 self._compile()
 
+    def clear(self) -> None:
+        with self._lock:
+            self._patterns.clear()
+            self._compile()
+
     def _compile(self) -> None:
-        every = {spelling for spellings in self._spellings.values() for spelling in spellings}
+        every = {pattern for patterns in self._patterns.values() for pattern in patterns}
         # The longest first, so that no secret leaves the tail of another standing.
         ordered = sorted(every, key=len, reverse=True)
         self.longest = len(ordered[0]) if ordered else 0
-        self.pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        self.pattern = re.compile("|".join(ordered)) if ordered else None
 
 
-def _spellings(value: str) -> frozenset[str]:
-    """Return how a value looks in text, in JSON, in a repr and in a URL."""
-    forms = {
-        value,
-        value.strip(),
-        json.dumps(value)[1:-1],
-        json.dumps(value, ensure_ascii=False)[1:-1],
-        repr(value)[1:-1],
-        quote(value),
-        quote(value, safe=""),
-        quote_plus(value),
-    }
-    # A PEM block is often shown line by line.
-    forms.update(line for line in value.splitlines() if len(line) >= 16 and not line.startswith("-----"))
-    return frozenset(form for form in forms if len(form) >= MIN_SECRET_LENGTH)
+def _any_spelling(value: str) -> str:
+    """Return a pattern for ``value`` as it looks in text, JSON, a repr, a URL, and in one inside the other.
+
+    Each character may be escaped or not, because programs differ in what they escape. The pattern is longer than
+    what it matches, unless that has been escaped many times over.
+    """
+    return "".join(map(_any_spelling_of_character, value))
+
+
+_BACKSLASH: Final = r"(?:\\|%5[Cc])"
+
+
+def _any_spelling_of_character(character: str) -> str:
+    if character.isascii() and character.isalnum():
+        return character
+    percent = "".join(f"%(?i:{byte:02x})" for byte in character.encode("utf-8", "surrogatepass"))
+    plain = f"(?:{re.escape(character)}|{percent})"
+    if character in "\"'/":
+        return f"{_BACKSLASH}*{plain}"
+    if character == "\\":
+        return f"{_BACKSLASH}+"
+    spellings = [plain]
+    if character == " ":
+        spellings.append(r"\+")
+    elif not (character.isascii() and character.isprintable()):
+        utf16 = character.encode("utf-16-be", "surrogatepass")
+        units = (utf16[i : i + 2].hex() for i in range(0, len(utf16), 2))
+        spellings.append("".join(f"{_BACKSLASH}+u(?i:{unit})" for unit in units))
+        code = ord(character)
+        spellings.append(f"{_BACKSLASH}+(?:x(?i:{code:02x})|u(?i:{code:04x})|U(?i:{code:08x}))")
+        short = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}.get(character)
+        if short is not None:
+            spellings.append(f"{_BACKSLASH}+{short}")
+    return f"(?:{'|'.join(spellings)})"
 
 
 _known: Final = _KnownSecrets()
@@ -184,7 +207,7 @@ def register_secret(value: str | bytes | None) -> None:
     Args:
         value: The secret. ``None`` and values shorter than `MIN_SECRET_LENGTH` are ignored.
     """
-    text = _text_of(value) if value is not None else ""
+    text = _text_of(value).strip() if value is not None else ""
     if len(text) >= MIN_SECRET_LENGTH:
         _known.add(text)
 
@@ -192,7 +215,7 @@ def register_secret(value: str | bytes | None) -> None:
 def forget_secret(value: str | bytes | None) -> None:
     """Undo `register_secret`, say for a session key that has expired."""
     if value is not None:
-        _known.remove(_text_of(value))
+        _known.remove(_text_of(value).strip())
 
 
 # -- all three ---------------------------------------------------------------------------------------
@@ -208,9 +231,9 @@ def redact_text(text: str) -> str:
     if "PRIVATE KEY" in text:
         text = _PRIVATE_KEY.sub(MASK, text)
     if _HAS_NAME.search(text) is not None:
+        text = _COOKIE.sub(rf"\g<lead>{MASK}", text)
         text = _NAMED.sub(_redact_named, text)
         text = _PAIRED.sub(rf"\g<lead>\g<quote>{MASK}", text)
-        text = _COOKIE.sub(rf"\g<lead>\g<quote>{MASK}", text)
     text = _SCHEME.sub(rf"\g<lead>{MASK}", text)
     return _WEB_TOKEN.sub(MASK, text)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from bt_api_base.testing.clock import VIRTUAL_BACKENDS, virtual_backend
 
@@ -20,6 +21,10 @@ REAL_BACKENDS: dict[str, tuple[str, dict[str, Any]]] = {
     "asyncio+uvloop": ("asyncio", {"use_uvloop": True}),
     "trio": ("trio", {}),
 }
+
+# A property test is about properties: how long one example takes depends on what else the machine is doing.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 import httpx
 import pytest
@@ -36,8 +36,10 @@ HARMLESS = (
     *("symbol", "quantity", "price", "order_id", "side", "timestamp", "recvWindow", "key", "channel", "topic"),
     *("exchange_name", "design", "assigned", "signal", "pass", "author", "keys", "monkey", "significant"),
 )
-# Any secret that is not, by accident, part of what surrounds it.
-secrets = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FFF, exclude_categories=("Cs", "Zs")), min_size=12)
+# The first letters keep a secret from being, by accident, part of what surrounds it.
+secrets = st.text(
+    st.characters(min_codepoint=33, max_codepoint=0x2FFF, exclude_categories=("Cs", "Zs")), min_size=9
+).map(lambda text: f"9Zq{text}")
 keys = st.sampled_from(SENSITIVE)
 
 
@@ -45,8 +47,7 @@ keys = st.sampled_from(SENSITIVE)
 def no_secrets_left() -> Iterator[None]:
     """Forget what a test has registered."""
     yield
-    for value in tuple(_redaction._known._spellings):
-        forget_secret(value)
+    _redaction._known.clear()
 
 
 class TestByName:
@@ -68,7 +69,7 @@ class TestByName:
         """A key that is no text is not sensitive."""
         assert not is_sensitive_key(key)
 
-    @pytest.mark.parametrize("key", [key for key in SENSITIVE if "ookie" not in key])
+    @pytest.mark.parametrize("key", SENSITIVE)
     @pytest.mark.parametrize(
         "text",
         [
@@ -86,6 +87,8 @@ class TestByName:
     def test_in_text(self, key: str, text: str) -> None:
         """JSON, JSON in JSON, reprs, query strings, header lists: the value goes, the rest stays."""
         plain = text.format(key=key, secret=MASK)
+        if key == "Set-Cookie":
+            plain = plain.replace(f"{MASK}, side: BUY", MASK)  # a cookie's line is masked to its end
         assert plain == redact_text(text.format(key=key, secret=SECRET))
 
     @given(key=keys, secret=secrets, dumps=st.sampled_from([json.dumps, repr, lambda v: urlencode({"a": 1, **v})]))
@@ -153,9 +156,27 @@ class TestByValue:
     def test_any_spelling(self, secret: str, before: str, after: str) -> None:
         """As it is, in JSON, in a repr, in a URL: a registered secret is found in each of its spellings."""
         register_secret(secret)
-        spellings = (secret, json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret), quote(secret))
+        spellings = [
+            *(
+                secret,
+                repr(secret),
+                ascii(secret),
+                quote(secret),
+                quote_plus(secret),
+                str(httpx.QueryParams({"": secret})),
+            ),
+            *(json.dumps(secret), json.dumps(secret, ensure_ascii=False), json.dumps(json.dumps({"a": secret}))),
+            *(
+                repr(repr(secret)),
+                json.dumps(repr(secret)),
+                quote(json.dumps(secret)),
+                quote(secret, safe="!$&'()*+,;=:@"),
+            ),
+        ]
         for spelling in spellings:
-            assert spelling.strip("\"'") not in redact_text(f"{before}\n{spelling}\n{after}")
+            shown = redact_text(f"{before}\n{spelling}\n{after}")
+            assert MASK in shown
+            assert spelling.strip("\"'=") not in shown.replace(before, "")
         forget_secret(secret)
 
     def test_forgotten(self) -> None:
