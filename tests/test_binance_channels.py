@@ -95,7 +95,7 @@ def test_venues_own_stream_names(adapter: BinanceSpotAdapter, stream: str) -> No
 
 
 def test_this_librarys_words_win_over_the_venues(adapter: BinanceSpotAdapter) -> None:
-    """ "ticker" is the best bid and ask, "depth" the best levels, whatever Binance calls so."""
+    """Here "ticker" is the best bid and ask, "depth" the best levels, whatever Binance calls so."""
     assert "btcusdt@bookTicker" == adapter.channel("ticker", "BTC-USDT").key
     assert "btcusdt@depth20" == adapter.channel("depth", "BTC-USDT").key
 

@@ -317,17 +317,6 @@ def test_payload_says_what_the_numbers_are_about(adapter: BinanceSpotAdapter) ->
     assert ("btcusdt@bookTicker", "ETH-USDT") == (key, tick.symbol)
 
 
-def test_memory_is_bounded_whatever_the_venue_sends(adapter: BinanceSpotAdapter) -> None:
-    """Names learned from frames are kept up to a limit only, and nothing depends on them."""
-    template = handmade("bookTicker")[0]
-    for number in range(20_000):
-        name = b"x%dusdt" % number
-        frame = template.replace(b"btcusdt", name).replace(b"BTCUSDT", name.upper())
-        assert f"X{number}-USDT" == adapter.decode(frame)[0].symbol
-    assert len(adapter._routes) < 5_000
-    assert len(adapter._symbols) < 17_000
-
-
 # -- raw streams -------------------------------------------------------------------------------------
 
 

@@ -12,9 +12,10 @@ __all__ = ("QUOTE_ASSETS", "SymbolTable", "parse_symbol", "split_venue_symbol")
 
 # fmt: off
 QUOTE_ASSETS = frozenset((
-    "FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USD1", "DAI", "BTC", "ETH", "BNB", "XRP", "TRX", "SOL", "DOT", "DOGE",
-    "EUR", "EURI", "GBP", "TRY", "BRL", "JPY", "AUD", "ARS", "BIDR", "BKRW", "BVND", "COP", "CZK", "IDRT", "MXN",
-    "NGN", "PLN", "RON", "RUB", "UAH", "USD", "ZAR",
+    "BTC", "ETH", "BNB", "SOL", "XRP", "TRX", "DOT", "DOGE",
+    "USDT", "USDC", "FDUSD", "TUSD", "USD1", "BUSD", "USDP", "USDS", "PAX", "DAI", "VAI", "EURI",
+    "USD", "EUR", "GBP", "AUD", "JPY", "TRY", "BRL", "ARS", "COP", "CZK", "MXN", "NGN", "PLN", "RON", "RUB", "UAH",
+    "ZAR", "BIDR", "BKRW", "BVND", "GYEN", "IDRT",
 ))
 # fmt: on
 """Assets that something is or was quoted in on Binance spot. Base assets that end like one of these
