@@ -271,11 +271,12 @@ class Peer:
             self._queue_protocol()
             if protocol.close_rcvd is not None or protocol.parser_exc is not None:
                 self._note_closing()
+            if self.confirmed:  # a server ends the connection first, once its own close frame is out
+                await self.drain()
+                return
         protocol.receive_eof()
         self._note_closing()
         self._end(Ending.LOST)
-        if self.confirmed:
-            await self.drain()  # the client has ended its half and may wait for our close frame still
 
     def _handshake(self, request: Request) -> None:
         protocol = self._protocol
