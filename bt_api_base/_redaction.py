@@ -35,7 +35,7 @@ MASK: Final = "***"
 MIN_SECRET_LENGTH: Final = 4
 """Shorter values are not masked by value: they occur in every second word."""
 
-_EXCERPT_WINDOW: Final = 4096
+_EXCERPT_WINDOW: Final = 1024
 _MAX_DEPTH: Final = 16
 
 # -- by name -----------------------------------------------------------------------------------------

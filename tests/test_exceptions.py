@@ -137,6 +137,12 @@ class TestTree:
         """Each class has the one parent that the tree gives it."""
         assert (TREE[kind][0],) == kind.__bases__
 
+    @pytest.mark.parametrize("kind", CLASSES)
+    def test_public_place(self, kind: type[BtApiError]) -> None:
+        """A traceback names each class where programs import it from."""
+        assert kind.__module__ == "bt_api_base.exceptions"
+        assert kind is getattr(exceptions, kind.__name__)
+
     def test_docstring_draws_the_tree(self) -> None:
         """The drawing at the top of the module has every class below its parent."""
         parents: list[str] = []
