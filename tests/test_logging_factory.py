@@ -17,7 +17,6 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, assume, given, settings, strategies as st
 
-from bt_api_base import logging_factory
 from bt_api_base.exceptions import ConfigurationError, RequestFailedError
 from bt_api_base.logging_factory import (
     Logger,
@@ -27,6 +26,7 @@ from bt_api_base.logging_factory import (
     get_logger,
     protect_third_party_loggers,
     register_secret,
+    sinks,
 )
 
 if sys.version_info < (3, 11):
@@ -323,7 +323,7 @@ class TestFiles:
 
     def test_file_grows_within_bounds(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A program that runs for weeks does not fill the disk."""
-        monkeypatch.setattr(logging_factory, "_MAX_FILE_BYTES", 1000)
+        monkeypatch.setattr(sinks, "_MAX_FILE_BYTES", 1000)
         configure_logging(directory=tmp_path)
         for number in range(100):
             get_logger("feed").info("hello", number=number)
@@ -350,7 +350,7 @@ class TestNothingRaises:
         """A full disk costs the line, not the program."""
         configure_logging(directory=tmp_path)
         get_logger("feed").warning("one")
-        handler = logging_factory._state.files["feed"]
+        handler = sinks._files["feed"]
         assert isinstance(handler, logging.FileHandler)
         handler.stream.close()
         get_logger("feed").warning("two")
