@@ -18,6 +18,9 @@ MALFORMED = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
 _HEAD_BYTES = 256
 """Where in a frame its stream's name is looked for."""
 
+_LONGEST_DETAIL = 400
+"""Characters of a decoder's explanation that are kept."""
+
 _STREAM = re.compile(rb'"stream"\s*:\s*"([^"\\]{1,100})"')
 _PLACE = re.compile(r"^(?P<detail>.*) - at `\$\.?(?P<path>.*)`$", re.DOTALL)
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
@@ -47,6 +50,8 @@ def parse_error(frame: bytes | str, error: Exception) -> DataParseError:
     channel = found[1].decode("utf-8", "replace") if found else ""
     stream = STREAMS.get(channel.partition("@")[2])
     detail, field = _explain(error)
+    if len(detail) > _LONGEST_DETAIL:  # a decoder may repeat what it was given
+        detail = detail[: _LONGEST_DETAIL - 1] + "…"
     return DataParseError(
         "frame" if stream is None else stream[0].event_type.__name__,
         detail,

@@ -30,8 +30,8 @@ from bt_api_base.websocket.adapter import Channel, Decoded, StreamAdapter, Strea
 
 __all__ = ("BinanceSpotAdapter",)
 
-_Route = tuple[Callable[[bytes], Any], Converter, str, str]
-"""How to decode a combined frame: its decoder, its converter, its channel's key and its symbol."""
+_Route = tuple[Callable[[bytes], Any], Converter, str, str, str]
+"""How to decode a combined frame: its decoder, its converter, its channel's key, its symbol and the venue's."""
 
 _MOST_ROUTES = 4096
 """Routes learned from frames, at most: several times the streams one connection may carry."""
@@ -155,8 +155,8 @@ class BinanceSpotAdapter(StreamAdapter):
         """
         try:
             encoded = frame if type(frame) is bytes else _encoded(frame)
-            decode, convert, key, symbol = self._routes[encoded.partition(b'","data":')[0]]
-            return key, convert(decode(encoded).data, self._symbols, symbol, local_time)
+            decode, convert, key, symbol, venue_symbol = self._routes[encoded.partition(b'","data":')[0]]
+            return key, convert(decode(encoded).data, symbol, venue_symbol, self._symbols, local_time)
         except (KeyError, *MALFORMED):
             pass  # anything but well-formed data of a known stream
         return self._decode_any(frame, local_time)
@@ -193,8 +193,8 @@ class BinanceSpotAdapter(StreamAdapter):
             return None, (read_control(message),)
         data = topic.decode_raw(frame)
         key = self._raw_key(topic, data)
-        symbol = "" if topic.names_symbol else self._symbols[_venue_symbol(key)]
-        return key, topic.converter(data, self._symbols, symbol, local_time)
+        venue_symbol = _venue_symbol(key)
+        return key, topic.converter(data, self._symbols[venue_symbol], venue_symbol, self._symbols, local_time)
 
     def _decode_combined(self, frame: bytes, stream: str, data: object, local_time: int) -> Decoded:
         if stream == "!serverShutdown":
@@ -206,11 +206,11 @@ class BinanceSpotAdapter(StreamAdapter):
         if route is None and isinstance(event, str):
             # A stream name that is not in the table, such as another time zone's, with a payload that is.
             topic = EVENT_TYPES[event]
-            route = (topic.decode, topic.converter, stream, "")
+            route = (topic.decode, topic.converter, stream, "", "")
         if route is None:
             return None, (unrecognized(stream),)
-        decode, convert, key, symbol = route
-        events = convert(decode(frame).data, self._symbols, symbol, local_time)
+        decode, convert, key, symbol, venue_symbol = route
+        events = convert(decode(frame).data, symbol, venue_symbol, self._symbols, local_time)
         if len(self._routes) < _MOST_ROUTES:
             self._routes[_head(stream)] = route
         return key, events
@@ -222,7 +222,8 @@ class BinanceSpotAdapter(StreamAdapter):
         topic = EVENT_TYPES.get(event) if isinstance(event, str) else None
         if topic is None or not topic.all_symbols:
             return None, (unrecognized(f"array of {event}" if isinstance(event, str) else "array"),)
-        return topic.all_symbols, topic.list_converter(topic.decode_raw_list(frame), self._symbols, "", local_time)
+        data = topic.decode_raw_list(frame)
+        return topic.all_symbols, topic.list_converter(data, "", "", self._symbols, local_time)
 
     def _route(self, key: str, symbol: str) -> _Route | None:
         """Return how to decode the frames of a stream; ``None`` if it is not in the table.
@@ -233,12 +234,13 @@ class BinanceSpotAdapter(StreamAdapter):
         """
         topic = STREAMS_OF_ALL.get(key)
         if topic is not None:
-            return topic.decode_list, topic.list_converter, key, ""
+            return topic.decode_list, topic.list_converter, key, "", ""
         _, _, name = key.partition("@")
         found = STREAMS.get(name)
         if found is None:
             return None
-        return found[0].decode, found[0].converter, key, symbol or self._symbols[_venue_symbol(key)]
+        venue_symbol = _venue_symbol(key)
+        return found[0].decode, found[0].converter, key, symbol or self._symbols[venue_symbol], venue_symbol
 
     def _raw_key(self, topic: Topic, data: msgspec.Struct) -> str:
         """Return the key of the channel that a frame of a raw stream belongs to.
