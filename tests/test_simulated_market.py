@@ -18,6 +18,12 @@ seeds = st.integers(min_value=0, max_value=2**32)
 symbols = st.sampled_from(["BTC-USDT", "DOGE-USDT", "ETH-BTC", "SOME-THING"])
 
 
+def utc(*parts: int) -> datetime:
+    """Return a moment in UTC."""
+    year, month, day, hour, minute, second = (*parts, 0, 0, 0)[:6]
+    return datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
+
+
 def run(market: Market, steps: int, *, microseconds: int = 10_000) -> list[MarketStep]:
     """Take steps at a steady pace from START_US."""
     return [market.step(START_US + number * microseconds) for number in range(steps)]
@@ -263,18 +269,18 @@ def test_before_the_first_trade_there_are_no_statistics() -> None:
 @pytest.mark.parametrize(
     ("interval", "begin", "end"),
     [
-        ("1m", datetime(2024, 2, 29, 13, 47), datetime(2024, 2, 29, 13, 48)),
-        ("4h", datetime(2024, 2, 29, 12), datetime(2024, 2, 29, 16)),
-        ("1d", datetime(2024, 2, 29), datetime(2024, 3, 1)),
-        ("1w", datetime(2024, 2, 26), datetime(2024, 3, 4)),
-        ("1M", datetime(2024, 2, 1), datetime(2024, 3, 1)),
+        ("1m", utc(2024, 2, 29, 13, 47), utc(2024, 2, 29, 13, 48)),
+        ("4h", utc(2024, 2, 29, 12), utc(2024, 2, 29, 16)),
+        ("1d", utc(2024, 2, 29), utc(2024, 3, 1)),
+        ("1w", utc(2024, 2, 26), utc(2024, 3, 4)),
+        ("1M", utc(2024, 2, 1), utc(2024, 3, 1)),
     ],
 )
 def test_bars_begin_on_utc_boundaries(interval: str, begin: datetime, end: datetime) -> None:
     """Days begin at midnight, weeks on Monday, months on the first."""
-    moment = datetime(2024, 2, 29, 13, 47, 11, tzinfo=timezone.utc)
+    moment = utc(2024, 2, 29, 13, 47, 11)
     bounds = interval_bounds(interval, int(moment.timestamp()) * SECOND)
-    expected = tuple(int(bound.replace(tzinfo=timezone.utc).timestamp()) * SECOND for bound in (begin, end))
+    expected = tuple(int(bound.timestamp()) * SECOND for bound in (begin, end))
     assert expected == bounds
 
 
@@ -303,9 +309,7 @@ def test_a_specification_that_cannot_work_is_refused(price: int, tick: int, lot:
         MarketSpec("X-Y", price, tick, lot)
 
 
-@pytest.mark.parametrize(
-    ("atoms", "text"), [(0, "0.00000000"), (1, "0.00000001"), (61_837_63000000, "61837.63000000")]
-)
+@pytest.mark.parametrize(("atoms", "text"), [(0, "0.00000000"), (1, "0.00000001"), (61_837_63000000, "61837.63000000")])
 def test_numbers_print_with_eight_decimals(atoms: int, text: str) -> None:
     """Prices and quantities print as the venue's do."""
     assert text == decimal_text(atoms)

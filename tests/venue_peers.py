@@ -53,7 +53,9 @@ class Client:
     async def request(self, method: str, params: list[Any] | None = None, request_id: Any = 1) -> dict[str, Any]:
         """Send a request and return the reply to it; data that come before it are lost."""
         request = {"method": method, "params": params, "id": request_id}
-        await self.send(msgspec.json.encode({key: value for key, value in request.items() if value is not None}).decode())
+        await self.send(
+            msgspec.json.encode({key: value for key, value in request.items() if value is not None}).decode()
+        )
         while True:
             reply = await self.receive_json()
             if "result" in reply or "code" in reply:
@@ -99,7 +101,9 @@ class Client:
 def _closed(error: Any) -> PeerClosedError:
     if isinstance(error, trio_websocket.ConnectionClosed):
         # trio-websocket takes a reset for a close without a code.
-        return PeerClosedError(error.reason.code if error.reason else 1006, (error.reason and error.reason.reason) or "")
+        return PeerClosedError(
+            error.reason.code if error.reason else 1006, (error.reason and error.reason.reason) or ""
+        )
     return PeerClosedError(error.rcvd.code if error.rcvd else 1006, error.rcvd.reason if error.rcvd else "")
 
 
@@ -128,7 +132,7 @@ async def _open_trio(url: str) -> AsyncGenerator[trio_websocket.WebSocketConnect
         try:
             async with connection:
                 yield connection
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # raised below, not within the nursery's group
             failure = error
         nursery.cancel_scope.cancel()
     if failure is not None:
