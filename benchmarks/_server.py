@@ -31,18 +31,17 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 1 << 20
 
 
-def ticker_payloads(distinct: int = 1000, size: int = 146) -> list[bytes]:
-    """Return book tickers as Binance sends them on a combined stream, all of one size in bytes."""
+def ticker_payloads(distinct: int = 1000) -> list[bytes]:
+    """Return book tickers as Binance sends them on a combined stream, 146 bytes each."""
     payloads: list[bytes] = []
     for i in range(distinct):
         symbol = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT")[i % 4]
-        text = (
-            f'{{"stream":"{symbol.lower()}@bookTicker","data":{{"u":{400900217 + i},"s":"{symbol}",'
-            f'"b":"{67000 + i / 10:.2f}","B":"{i % 97 / 10 + 0.1:.5f}","a":"{67000.1 + i / 10:.2f}","A":"{i % 89}'
+        payloads.append(
+            f'{{"stream":"{symbol.lower()}@bookTicker","data":{{"u":{50093239212 + i},"s":"{symbol}",'
+            f'"b":"{61837 + i / 100:.8f}","B":"{1 + i % 797 / 100:.8f}",'
+            f'"a":"{61837.01 + i / 100:.8f}","A":"{1 + i % 89 / 11:.8f}"}}}}'.encode()
         )
-        end = '.1"}}'
-        payloads.append((text + "0" * (size - len(text) - len(end)) + end).encode())
-    assert {len(payload) for payload in payloads} == {size}
+    assert {len(payload) for payload in payloads} == {146}
     return payloads
 
 

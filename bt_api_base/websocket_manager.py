@@ -73,7 +73,10 @@ class Subscription(EventStream[Event]):
         overflow: Overflow,
     ) -> None:
         super().__init__(
-            max_buffer_size, overflow=overflow, exchange_name=connection.config.exchange_name, name=subscription_id
+            max(1, max_buffer_size),
+            overflow=overflow,
+            exchange_name=connection.config.exchange_name,
+            name=subscription_id,
         )
         self.id = subscription_id
         self.topic = channel.topic
@@ -84,7 +87,11 @@ class Subscription(EventStream[Event]):
         self._callback = callback
         # A coroutine function is fed from the buffer by a task; a plain one is called instead of buffering.
         self.runs_task = inspect.iscoroutinefunction(callback)
-        self.deliver = self.offer_many if callback is None or self.runs_task else self._call
+        self.deliver: Callable[[Sequence[Event]], None] | None = self.offer_many
+        if callback is not None and not self.runs_task:
+            self.deliver = self._call
+        elif not max_buffer_size:
+            self.deliver = None
 
     def __repr__(self) -> str:
         return f"<Subscription {self.id} {self.state.value} pending={self.pending} dropped={self.dropped}>"
@@ -137,7 +144,7 @@ class Subscription(EventStream[Event]):
         for event in events:
             try:
                 callback(event)
-            except Exception as error:  # noqa: BLE001, PERF203 - a consumer's failure is not the connection's
+            except Exception as error:  # noqa: BLE001 - a consumer's failure is not the connection's
                 self._connection.handler_error(error)
 
 
@@ -261,7 +268,8 @@ class WebSocketManager(AsyncContextManagerMixin):
                 function runs in a task of the manager's, behind the subscription's buffer.
             params: Topic parameters, such as ``{"interval": "1m"}``.
             overflow: What happens when the consumer is slower than the venue.
-            max_buffer_size: Events the subscription holds; by default ``message_queue_size``.
+            max_buffer_size: Events the subscription holds; by default ``message_queue_size``. With 0 and no callback
+                the events go over the bus only, and iterating waits for the end.
 
         Raises:
             SubscribeError: The venue refused, in its own words, or did not answer within

@@ -79,9 +79,9 @@ async def settle() -> None:
         await anyio.lowlevel.checkpoint()
 
 
-def build(venue: FakeVenue, **settings: Any) -> Stage:
+def build(venue: FakeVenue, bus: EventBus | None = None, **settings: Any) -> Stage:
     """Make a connection to a fake venue, not yet running."""
-    bus = EventBus()
+    bus = EventBus() if bus is None else bus
     config = WebSocketConfig(URL, EXCHANGE, **settings)
     stage = Stage(venue, SupervisedConnection(config, ToyAdapter(), bus, "toy-1", connector=venue.connector))
     for kind in events.NAMES:
@@ -268,15 +268,14 @@ class TestRouting:
 
     async def test_a_handler_that_raises_does_not_end_the_connection(self) -> None:
         """Even a bus that raises is not the connection's failure."""
-        async with running() as stage:
-            bus = EventBus(error_mode=ErrorHandlerMode.RAISE)
-            stage.connection.bus = bus
+        bus = EventBus(error_mode=ErrorHandlerMode.RAISE)
+        async with running(bus=bus) as stage:
             bus.on(Tick, lambda tick: 1 / 0)
             btc = await stage.subscribe("BTC-USDT")
             stage.venue.now.tick("BTC-USDT", 1)
             stage.venue.now.tick("BTC-USDT", 2)
             await settle()
-            assert ([1, 2], 2) == (btc.numbers, stage.connection.get_stats().handler_errors)
+            assert ([1, 2], 2) == (btc.numbers, bus.statistics().errors)
 
     async def test_an_application_ping_is_answered(self) -> None:
         """A venue's own heartbeat message gets its reply."""

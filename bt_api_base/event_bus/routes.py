@@ -15,7 +15,7 @@ from bt_api_base.event_stream import EventStream
 if TYPE_CHECKING:
     from bt_api_base.containers import Event
 
-__all__ = ("UNKNOWN_ROUTE", "Entry", "Handler", "Route", "RouteTable", "Subscription", "event_key")
+__all__ = ("UNKNOWN_ROUTE", "Entry", "Handler", "Publisher", "Route", "RouteTable", "Subscription", "event_key")
 
 T = TypeVar("T")
 
@@ -101,6 +101,33 @@ class _NoData:
 UNKNOWN_ROUTE = Route(_NoData, (), ())
 
 
+@attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)
+class Publisher:
+    """Whom the events of one name reach, for a producer of very many of them. From `EventBus.publisher`.
+
+    The producer calls each of `calls` with an event's data, in the thread of the bus's event loop, and then adds
+    the event to `emitted`. That is the same as `EventBus.emit`, without a look-up for each event.
+
+    Attributes:
+        name: The events' name.
+        calls: What to call with the data. None of them raises: what the mode ``RAISE`` would raise is logged.
+            Replaced when handlers come or go, so look here for every event.
+        emitted: How many events there were.
+        streams: How many of the calls are streams, which do not count what they take for the bus.
+    """
+
+    name: str
+    calls: tuple[Handler, ...] = ()
+    emitted: int = 0
+    streams: int = 0
+    _folded: int = 0
+
+    def fold(self) -> int:
+        """Return how many events went into streams since the last time."""
+        since, self._folded = self.emitted - self._folded, self.emitted
+        return since * self.streams
+
+
 @attrs.define(eq=False)
 class RouteTable:
     """The entries of a bus, and for each kind of event the ones it reaches.
@@ -110,10 +137,12 @@ class RouteTable:
     Attributes:
         entries: Who wants events, in the order of registration. Replaced by every change.
         routes: The routes that have been found, by name and by name and types. Emptied by every change.
+        on_change: Called after every change, with the lock held.
     """
 
     entries: tuple[Entry, ...] = ()
     routes: dict[Hashable, Route] = attrs.field(factory=dict["Hashable", "Route"])
+    on_change: Callable[[], None] = attrs.field(default=lambda: None)
     _lock: Lock = attrs.field(factory=Lock)
 
     def add(self, entry: Entry) -> Callable[[], None]:
@@ -122,6 +151,7 @@ class RouteTable:
             # In this order, and `find` reads in the other, so that no route to old entries is remembered as new.
             self.entries = (*self.entries, entry)
             self.routes = {}
+            self.on_change()
         return lambda: self.remove((entry,))
 
     def remove(self, entries: tuple[Entry, ...]) -> None:
@@ -129,6 +159,7 @@ class RouteTable:
         with self._lock:
             self.entries = tuple(entry for entry in self.entries if entry not in entries)
             self.routes = {}
+            self.on_change()
 
     def find(self, event: object, data: object) -> tuple[object, Route]:
         """Return an event's data and its route, and remember the route."""

@@ -17,16 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bt_api_base.containers import Event
+    from bt_api_base.event_bus import EventBus, Publisher
     from bt_api_base.websocket.adapter import Channel
 
 __all__ = ("ChannelEntry", "ChannelTable", "Consumer", "SubscriptionState")
 
 
 class Consumer(Protocol):
-    """Whoever wants a channel's events. Every method returns at once and does not raise."""
+    """Whoever wants a channel's events. Everything returns at once and does not raise."""
 
-    def deliver(self, items: Sequence[Event], /) -> None:
-        """Take the events of one frame."""
+    @property
+    def deliver(self) -> Callable[[Sequence[Event]], None] | None:
+        """Takes the events of one frame; ``None`` if only the bus is to have them."""
 
     def fail(self, error: Exception, /) -> None:
         """No more events will come, because of ``error``."""
@@ -51,26 +53,26 @@ class ChannelEntry:
     Attributes:
         channel: What is wanted.
         consumers: Who wants it. A tuple that is replaced, never changed, so that delivery needs no lock.
-        sinks: The consumers' ``deliver`` methods, bound once instead of once per frame.
+        publisher: Where the channel's events go on the bus.
+        deliver: The consumers' ``deliver`` methods, bound once instead of once per frame.
         state: Whether the venue has confirmed it on the present connection.
         error: Why it failed; set with ``FAILED``.
         was_active: Whether it has ever been confirmed, so that confirming it again restores it.
-        events: Events delivered through it.
     """
 
     channel: Channel
+    publisher: Publisher
     consumers: tuple[Consumer, ...] = ()
-    sinks: tuple[Callable[[Sequence[Event]], None], ...] = ()
+    deliver: tuple[Callable[[Sequence[Event]], None], ...] = ()
     state: SubscriptionState = SubscriptionState.PENDING
     error: Exception | None = None
     was_active: bool = False
-    events: int = 0
     _settled: anyio.Event = attrs.field(factory=anyio.Event, repr=False)
 
     def set_consumers(self, consumers: tuple[Consumer, ...]) -> None:
         """Replace who wants the channel."""
         self.consumers = consumers
-        self.sinks = tuple(consumer.deliver for consumer in consumers)
+        self.deliver = tuple(consumer.deliver for consumer in consumers if consumer.deliver is not None)
 
     def activate(self) -> None:
         """The venue confirmed the channel."""
@@ -108,7 +110,8 @@ class ChannelEntry:
 class ChannelTable:
     """The wanted channels of one connection, by the venue's key."""
 
-    def __init__(self) -> None:
+    def __init__(self, bus: EventBus) -> None:
+        self._bus = bus
         self.entries: dict[str | None, ChannelEntry] = {}
         self._changed = anyio.Event()
 
@@ -132,7 +135,7 @@ class ChannelTable:
         """Want ``channel`` for one more consumer."""
         entry = self.entries.get(channel.key)
         if entry is None:
-            entry = self.entries[channel.key] = ChannelEntry(channel)
+            entry = self.entries[channel.key] = ChannelEntry(channel, self._bus.publisher(channel.event_name))
             self.notify()
         entry.set_consumers((*entry.consumers, consumer))
         return entry

@@ -68,7 +68,7 @@ class ConnectionStats:
         unrecognized: Of the control frames, those of a kind the adapter does not translate.
         events: Events delivered.
         batches: Socket reads.
-        handler_errors: Handlers and callbacks that raised.
+        handler_errors: Callbacks that raised. Handlers on the bus are counted there.
         last_error: Why the last attempt or connection ended; empty if none has.
     """
 
@@ -136,7 +136,7 @@ class SupervisedConnection:
         kw_only=True,
     )
     state: ConnectionState = attrs.field(default=ConnectionState.DISCONNECTED, init=False)
-    _table: ChannelTable = attrs.field(factory=ChannelTable, init=False)
+    _table: ChannelTable = attrs.field(init=False)
     _stats: SessionStats = attrs.field(factory=SessionStats, init=False)
     _session: Session | None = attrs.field(default=None, init=False)
     _generation: int = attrs.field(default=0, init=False)
@@ -147,6 +147,7 @@ class SupervisedConnection:
 
     def __attrs_post_init__(self) -> None:
         self._log = get_logger("websocket")
+        self._table = ChannelTable(self.bus)
 
     # -- supervision -----------------------------------------------------------------------------
 
@@ -187,7 +188,7 @@ class SupervisedConnection:
         try:
             async with self.connector(self.config, self.adapter) as ws:
                 session = self._session = Session(
-                    ws, self.config, self.adapter, self._table, self.bus, self._stats, self._observer()
+                    ws, self.config, self.adapter, self._table, self._stats, self._observer()
                 )
                 self._generation += 1
                 self.state = ConnectionState.CONNECTED
@@ -297,6 +298,10 @@ class SupervisedConnection:
             subscriptions=len(self._table),
             handler_errors=self._handler_errors,
             last_error="" if self._last_error is None else str(self._last_error),
+            data_frames=self._stats.frames
+            - self._stats.control_frames
+            - self._stats.unrouted_frames
+            - self._stats.bad_frames,
             **attrs.asdict(self._stats),
         )
 
@@ -313,7 +318,6 @@ class SupervisedConnection:
     def _observer(self) -> SessionObserver:
         return SessionObserver(
             bad_frame=lambda error: self._emit(events.BadFrame, reason=str(error)),
-            handler_error=self.handler_error,
             notice=self._noticed,
             restored=lambda restored, total: self._emit(
                 events.Resubscribed, generation=self._generation, restored=restored, total=total

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from bt_api_base.containers import Event
-    from bt_api_base.event_bus import EventBus
     from bt_api_base.websocket.channels import ChannelEntry, ChannelTable
     from bt_api_base.websocket.client import WebSocket
     from bt_api_base.websocket.config import WebSocketConfig
@@ -39,8 +38,7 @@ class SessionStats:
 
     Attributes:
         batches: Socket reads.
-        frames: Application frames: each is one of the following four.
-        data_frames: Frames routed to at least one consumer.
+        frames: Application frames: each is data for a channel, or one of the following three.
         control_frames: Acknowledgements, refusals, heartbeats, notices, and well-formed frames of
             a kind the adapter does not translate.
         unrouted_frames: Data for a channel nobody wants, such as what is under way while unsubscribing.
@@ -51,7 +49,6 @@ class SessionStats:
 
     batches: int = 0
     frames: int = 0
-    data_frames: int = 0
     control_frames: int = 0
     unrouted_frames: int = 0
     bad_frames: int = 0
@@ -65,14 +62,12 @@ class SessionObserver:
 
     Attributes:
         bad_frame: A frame could not be decoded.
-        handler_error: A handler on the bus raised.
         notice: The venue tells something to everybody.
         restored: Every channel of the connection before is settled: how many of how many.
         stale: No application frame for so many seconds.
     """
 
     bad_frame: Callable[[Exception], None]
-    handler_error: Callable[[Exception], None]
     notice: Callable[[Notice], None]
     restored: Callable[[int, int], None]
     stale: Callable[[float], None]
@@ -105,7 +100,6 @@ class Session:
     config: WebSocketConfig
     adapter: StreamAdapter
     table: ChannelTable
-    bus: EventBus
     stats: SessionStats
     observer: SessionObserver
     first_data_at: float | None = None
@@ -183,9 +177,8 @@ class Session:
         """Decode a batch of frames and hand their events to whoever wants them. Does not wait."""
         decode = self.adapter.decode_frame
         entries = self.table.entries
-        emit = self.bus.emit
         stats = self.stats
-        delivered = events = 0
+        events = 0
         for frame in batch:
             try:
                 key, items = decode(frame, local_time)
@@ -201,20 +194,17 @@ class Session:
                 else:
                     stats.unrouted_frames += 1
                 continue
-            delivered += 1
-            events += len(items)
-            entry.events += len(items)
-            for sink in entry.sinks:
-                sink(items)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - with a key: events
-            name = entry.channel.event_name
-            try:
+            publisher = entry.publisher
+            for deliver in entry.deliver:
+                deliver(items)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - with a key: events
+            for call in publisher.calls:
                 for item in items:
-                    emit(name, item)
-            except Exception as error:  # noqa: BLE001 - a handler on a bus that raises is not the connection's failure
-                self.observer.handler_error(error)
+                    call(item)
+            count = len(items)
+            publisher.emitted += count
+            events += count
         stats.batches += 1
         stats.frames += len(batch)
-        stats.data_frames += delivered
         stats.events += events
 
     def _control(self, messages: Sequence[Event | Control]) -> None:
