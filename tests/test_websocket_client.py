@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -113,13 +114,10 @@ async def test_invalid_text_is_found_also_if_it_was_read_as_bytes() -> None:
         await sent_at_once(pair.server, map(frame, [b"a", b"b", b"\xff", b"never"]))
         assert b"a" == await pair.client.receive(decode=False)
         assert "b" == await pair.client.receive()
-        with anyio.CancelScope() as scope:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(pair.server.wait_closed)
-                with pytest.raises(WebSocketError):
-                    await pair.client.receive()
-                scope.cancel()
-        assert 1007 == pair.server.close_code
+        await pair.server.hang_up()
+        with pytest.raises(WebSocketError) as caught:
+            await pair.client.receive()
+        assert 1007 == caught.value.close_code == pair.client.close_code
 
 
 async def test_many_messages_at_hand_do_not_starve_other_tasks() -> None:
@@ -411,6 +409,7 @@ async def test_a_close_that_came_is_known_before_it_is_read() -> None:
         with pytest.raises(WebSocketError) as caught:
             await pair.client.send("too late")
         assert 1008 == caught.value.close_code
+        await pair.server.hang_up()
 
 
 async def hang_up(connection: ServerConnection) -> None:
@@ -511,7 +510,7 @@ async def test_closing_again_does_nothing() -> None:
     async with serve(echo) as server, open_websocket(server.url) as ws:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ws.close)
-            tasks.start_soon(ws.close, 1001)
+            tasks.start_soon(ws.close)
         assert 1000 == ws.close_code
         await ws.close()
         with pytest.raises(WebSocketError):
@@ -588,10 +587,8 @@ async def test_a_peer_that_talks_on_does_not_keep_the_connection_open() -> None:
 
 def _until_broken(handler: Any) -> Any:
     async def run(connection: ServerConnection) -> None:
-        try:
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             await handler(connection)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            pass
 
     return run
 

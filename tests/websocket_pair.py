@@ -57,9 +57,16 @@ async def connected_pair(
     client_stream, server_stream = memory_stream_pair(max_buffer_bytes=max_buffer_bytes)
     extensions = enable_server_permessage_deflate(None) if server_compression else None
     server = ServerConnection(server_stream, ServerProtocol(extensions=extensions, max_size=None))
+    ready = anyio.Event()
+
+    async def shake_hands() -> None:
+        await server.handshake()
+        ready.set()
+
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(server.handshake)
+        tasks.start_soon(shake_hands)
         async with open_over(client_stream, **options) as client:
+            await ready.wait()
             yield Pair(client, server, client_stream, server_stream)
             if client.state is WebSocketState.OPEN:
                 tasks.start_soon(_finish, server)

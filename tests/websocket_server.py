@@ -218,10 +218,12 @@ async def serve_streams(
             return
         try:
             secured = await TLSStream.wrap(stream, server_side=True, ssl_context=ssl_context, standard_compatible=False)
+            await handler(secured)
         except (OSError, anyio.BrokenResourceError, anyio.EndOfStream):
-            await anyio.aclose_forcefully(stream)
-            return
-        await handler(secured)
+            pass  # the client would have none of it
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.aclose_forcefully(stream)
 
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, accepted, tasks)

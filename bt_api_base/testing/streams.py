@@ -148,7 +148,7 @@ class MemoryByteStream(ByteStream):
         Cancellation:
             Some of the bytes may have been sent, as with any byte stream.
         """
-        await anyio.lowlevel.checkpoint()
+        await anyio.lowlevel.checkpoint_if_cancelled()
         if self._sending:
             raise anyio.BusyResourceError("sending to")
         self._sending = True
@@ -159,10 +159,12 @@ class MemoryByteStream(ByteStream):
                     raise anyio.ClosedResourceError
                 rest = rest[self._outgoing.put(rest) :]
                 if not rest:
-                    return
+                    break
                 await self._outgoing.wait()
         finally:
             self._sending = False
+        # As with a socket: a send that is done is not reported as cancelled.
+        await anyio.lowlevel.cancel_shielded_checkpoint()
 
     @override
     async def send_eof(self) -> None:

@@ -208,7 +208,8 @@ async def _shake_hands(
         (response,) = protocol.events_received()
         return rest, _flat_headers(cast("Response", response))
     await _read_refusal(stream, protocol, rest)
-    raise _refusal(uri, protocol, bytes(head[:end])) from protocol.handshake_exc
+    # Not "from" the protocol's exception: its repr has the whole response, and the response may repeat a secret.
+    raise _refusal(uri, protocol, bytes(head[:end])) from None
 
 
 async def _read_refusal(stream: ByteStream, protocol: LenientCloseProtocol, rest: bytes) -> None:

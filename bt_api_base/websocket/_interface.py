@@ -124,7 +124,8 @@ class WebSocket(ABC):
             anyio.BusyResourceError: Another task is reading.
 
         Cancellation:
-            Nothing is lost: the message is returned by the next call.
+            No message is lost: it is returned by the next call. Where the answer to a ping was just being written,
+            to a peer that takes nothing, the connection is lost as with `send`; `run_writer` avoids that.
         """
 
     @overload
@@ -192,7 +193,7 @@ class WebSocket(ABC):
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection: say so, wait for the peer to agree, and release the socket.
 
-        Takes at most ``close_timeout`` seconds for each of the first two. Messages that arrive meanwhile are dropped
+        Takes at most ``close_timeout`` seconds. Messages that arrive meanwhile are dropped
         if no other task reads them. Closing what is closed does nothing.
 
         Args:
