@@ -607,8 +607,21 @@ async def test_cancellation() -> None:
             assert scope.cancelled_caught
 
 
-async def test_a_venue_runs_once_at_a_time() -> None:
-    """Faults need a running venue."""
+async def test_a_venue_can_run_again() -> None:
+    """After its block, even one that failed while it was stalled, a venue can be entered again, at the same port."""
+    venue = SimulatedVenue()
+    with pytest.raises(ZeroDivisionError):
+        async with venue:
+            venue.stall(30)
+            port = venue.port
+            raise ZeroDivisionError
+    async with venue, open_client(venue.url) as client:
+        assert 1 == (await client.request("LIST_SUBSCRIPTIONS"))["id"]
+        assert port == venue.port
+
+
+async def test_faults_need_a_running_venue() -> None:
+    """Outside its block a venue has no connections to break."""
     venue = SimulatedVenue()
     with pytest.raises(RuntimeError, match="async with"):
         venue.stall(1)

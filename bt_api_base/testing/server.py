@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import anyio
-import anyio.lowlevel
 from anyio import AsyncContextManagerMixin
 from anyio.abc import SocketAttribute, SocketListener
 from typing_extensions import Self, override
@@ -62,6 +61,7 @@ class WebSocketServer(AsyncContextManagerMixin):
         self._peers: dict[Peer, None] = {}
         self._reserved: socket.socket | None = None
         self._listening: anyio.CancelScope | None = None
+        self._unbound: anyio.Event | None = None  # set once the last listener is closed
         self._refusal = 0
         self._stalled_until = -1.0
         self._stall: anyio.Event | None = None
@@ -105,7 +105,8 @@ class WebSocketServer(AsyncContextManagerMixin):
                 await self.close_all(1001, "Server shutting down")
                 tasks.cancel_scope.cancel()
         finally:
-            self._tasks = None
+            self._tasks = self._listening = self._unbound = self._stall = None
+            self._stalled_until = -1.0
             if self._reserved is not None:
                 self._reserved.close()
                 self._reserved = None
@@ -120,7 +121,9 @@ class WebSocketServer(AsyncContextManagerMixin):
             Either it listens or it does not; the port stays reserved.
         """
         self._refusal += 1
-        if self.is_listening:
+        if self._listening is None and self._unbound is not None:
+            await self._unbound.wait()
+        if self._listening is not None:
             return
         raw_socket = self._reserved or self._bind()
         self._reserved = None
@@ -132,7 +135,8 @@ class WebSocketServer(AsyncContextManagerMixin):
             self._listening = None
             self._reserved = raw_socket
             raise
-        self._task_group.start_soon(self._serve, listener, self._listening)
+        self._unbound = anyio.Event()
+        self._task_group.start_soon(self._serve, listener, self._listening, self._unbound)
         _logger.debug("listening", host=self._host, port=self._port)
 
     async def refuse(self, seconds: float | None = None) -> None:
@@ -142,16 +146,16 @@ class WebSocketServer(AsyncContextManagerMixin):
             seconds: For how long; None until `listen` is called.
 
         Cancellation:
-            Safe: refused all the same.
+            Refused all the same, for as long.
         """
         self._refusal += 1
         if self._listening is not None:
             self._listening.cancel()
             self._listening = None
-            while self._reserved is None:  # the serving task closes the listener and reserves the port
-                await anyio.lowlevel.checkpoint()
         if seconds is not None:
             self._task_group.start_soon(self._listen_later, seconds, self._refusal)
+        if self._unbound is not None:
+            await self._unbound.wait()
 
     def stall(self, seconds: float) -> None:
         """Keep connections open and silent: nothing is answered, not even a handshake, a ping or a close frame.
@@ -243,7 +247,7 @@ class WebSocketServer(AsyncContextManagerMixin):
             raise
         return raw_socket
 
-    async def _serve(self, listener: SocketListener, scope: anyio.CancelScope) -> None:
+    async def _serve(self, listener: SocketListener, scope: anyio.CancelScope, unbound: anyio.Event) -> None:
         try:
             with scope:
                 await listener.serve(self._run, self._task_group)
@@ -252,6 +256,7 @@ class WebSocketServer(AsyncContextManagerMixin):
                 await listener.aclose()
             # Bound and not listening: nobody else gets the port, and who connects is refused.
             self._reserved = self._bind()
+            unbound.set()
 
     async def _run(self, stream: ByteStream) -> None:
         if self.settings.send_buffer_bytes is not None:
