@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         is_user_recoverable as is_user_recoverable,
     )
     from bt_api_base.logging_factory import get_logger as get_logger
+    from bt_api_base.testing import SimulatedVenue as SimulatedVenue
     from bt_api_base.venues import stream_adapter as stream_adapter
     from bt_api_base.websocket import open_websocket as open_websocket
     from bt_api_base.websocket_manager import (
@@ -109,6 +110,7 @@ _MODULES = {
     "is_retryable": "exceptions",
     "is_user_recoverable": "exceptions",
     "get_logger": "logging_factory",
+    "SimulatedVenue": "testing",
     "stream_adapter": "venues",
     "open_websocket": "websocket",
     "WebSocketConfig": "websocket_manager",
@@ -149,6 +151,7 @@ __all__ = (
     "Overflow",
     "Position",
     "RateLimitError",
+    "SimulatedVenue",
     "SlowConsumerError",
     "SubscribeError",
     "Tick",
