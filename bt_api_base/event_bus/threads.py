@@ -98,9 +98,10 @@ class ThreadBridge(Generic[T]):
 
     def unbind(self) -> None:
         """Handle what is in the ring, and then belong to no event loop. Call it in the event loop's thread."""
-        while self._ring:
+        for _ in range(0, len(self._ring), _PASS):  # and no more: threads may go on for ever
             self._empty()
         self.home = self._loop = self._call_soon = None
+        self._forget()
         self._is_called = False
 
     def push(self, item: T) -> None:
@@ -114,6 +115,8 @@ class ThreadBridge(Generic[T]):
                 self._forget()
 
     def _empty(self) -> None:
+        if self.home != get_ident():
+            return  # a call from an event loop that the bridge has left meanwhile
         self._is_called = False
         ring = self._ring
         for _ in range(_PASS):

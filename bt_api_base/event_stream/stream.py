@@ -193,8 +193,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
                     if not self._has_room():
                         turn = self._senders[0] = anyio.Event()
             finally:
-                with suppress(ValueError):
-                    self._senders.remove(turn)
+                self._senders.remove(turn)
                 self._wake_sender()
         if self._over:
             if self._closed or self._error is not None:
@@ -263,7 +262,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         """Take all items that wait, at most ``max_items``; if none does, wait for the next. Never empty.
 
         Raises:
-            The same as `receive`.
+            Exception: The same as `receive` raises.
 
         Cancellation: no item is lost.
         """
@@ -297,7 +296,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
 
         Raises:
             anyio.WouldBlock: There is none yet.
-            The same as `receive`, otherwise.
+            Exception: The same as `receive` raises, otherwise.
         """
         if self._busy:
             raise anyio.BusyResourceError("receiving from")
