@@ -387,7 +387,8 @@ class Peer:
                 self._drained.set()
                 self._drained = anyio.Event()
                 if self._eof_due:
-                    await self._stream.send_eof()
+                    with suppress(RuntimeError):  # uvloop's word for a connection that has gone meanwhile
+                        await self._stream.send_eof()
                     return
                 if not self._wake.is_set():
                     await self._wake.wait()

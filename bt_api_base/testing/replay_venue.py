@@ -41,6 +41,10 @@ _RAW: Final = ""
 """Name under which frames without the name of a stream are recorded."""
 
 
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What the decoder raises for bytes that are no JSON of the wanted form: recordings may hold such frames."""
+
+
 class _Combined(msgspec.Struct):
     stream: str
     data: msgspec.Raw
@@ -199,7 +203,7 @@ def _combined(payload: bytes) -> _Combined | None:
     """Return a frame of a combined stream taken apart, or None for any other."""
     try:
         return _combined_decoder.decode(payload)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return None
 
 
@@ -209,7 +213,7 @@ def _time(frame: RecordedFrame, combined: _Combined | None) -> float | None:
         return frame.time
     try:
         event_time = _stamped_decoder.decode(frame.payload if combined is None else combined.data).event_time
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return None
     return None if event_time is None else event_time / 1_000
 
