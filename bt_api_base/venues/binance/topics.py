@@ -19,7 +19,17 @@ from bt_api_base.venues.binance import convert, wire
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ("EVENT_TYPES", "STREAMS", "STREAMS_OF_ALL", "TOPICS", "Parameter", "Topic", "find_topic")
+__all__ = (
+    "EVENT_TYPES",
+    "INTERVALS",
+    "STREAMS",
+    "STREAMS_OF_ALL",
+    "TOPICS",
+    "WINDOWS",
+    "Parameter",
+    "Topic",
+    "find_topic",
+)
 
 INTERVALS = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
 WINDOWS = ("1h", "4h", "1d")

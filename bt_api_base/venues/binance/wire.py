@@ -19,12 +19,17 @@ __all__ = (
     "BookTicker",
     "Combined",
     "DepthUpdate",
+    "Identifier",
     "Kline",
     "KlineBody",
+    "Level",
     "MiniTicker",
+    "Number",
     "PartialDepth",
     "Ticker24h",
+    "Timestamp",
     "Trade",
+    "TradeReference",
     "WindowTicker",
 )
 
