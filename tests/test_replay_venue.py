@@ -110,6 +110,17 @@ async def test_raw_connections_get_raw_frames() -> None:
         assert '{"lastUpdateId":1,"bids":[],"asks":[]}' == await client.receive()
 
 
+@pytest.mark.virtual_time
+async def test_frames_that_are_no_json_are_replayed_too() -> None:
+    """A recording may hold anything; what tells no stream's name goes to the oldest connection as it is."""
+    frames = [b"\xff\xfe", b'{"stream":"a@b","data"', b"[" * 100_000, b'{"stream":"\xff","data":{}}']
+    async with ReplayVenue(frames, speed=1.0, listen=False) as venue:
+        client = await memory_client(venue)
+        await venue.start_replay()
+        assert frames == [await client.receive() for _ in frames]
+        await client.aclose()
+
+
 async def test_a_stall_only_delays() -> None:
     """Nothing of a recording is lost in a stall."""
     frames = [frame("a@b", number) for number in range(10)]

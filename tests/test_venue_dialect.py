@@ -191,6 +191,12 @@ def test_refusals(request_text: str, reply: dict[str, Any]) -> None:
     assert [reply] == [json.loads(text) for text in talk(request_text)]
 
 
+@pytest.mark.parametrize("message", [b'{"method":"\xff"}', b"[" * 100_000, b'{"method":'], ids=["utf8", "deep", "cut"])
+def test_nothing_a_client_sends_breaks_the_venue(message: bytes) -> None:
+    """Bytes that no parser likes are refused like any other request that is no JSON."""
+    assert b'{"code":3,"msg":"Invalid JSON: ' == BinanceClient(combined=True).answer(message).reply[:31]
+
+
 def test_refusals_change_nothing() -> None:
     """One bad stream in a request refuses all of it."""
     client = BinanceClient(combined=True)

@@ -188,7 +188,7 @@ class BinanceClient:
 def _parse(message: bytes) -> dict[str, object]:
     try:
         request: object = msgspec.json.decode(message)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # The position is where the parser of this process stopped; the venue's may stop a character later.
         position = re.search(r"byte (\d+)", str(error))
         column = int(position[1]) + 1 if position else len(message)
