@@ -218,8 +218,10 @@ async def test_redirects_are_not_followed() -> None:
         (b"HTTP/1.1 101 Switching Protocols\r\n" + b"A: b\r\n" * 200 + b"\r\n", "handshake is invalid"),
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "handshake is invalid"),
         (
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: wrong\r\n\r\n",
+            (
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Accept: wrong\r\n\r\n"
+            ),
             "handshake is invalid",
         ),
         (b"HTTP/1.1 101 Switching", "hung up"),

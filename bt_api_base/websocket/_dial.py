@@ -99,7 +99,7 @@ def safe_url(uri: WebSocketURI) -> str:
 
 
 @lru_cache(maxsize=1)
-def _default_ssl_context() -> ssl.SSLContext:
+def default_ssl_context() -> ssl.SSLContext:
     # Reading the system's certificates takes some ten milliseconds: once, not at each reconnection.
     return ssl.create_default_context()
 
@@ -133,7 +133,7 @@ async def dial(
         logger=_silent,
     )
     request = protocol.connect()
-    for name, value in _checked_headers(headers):
+    for name, value in checked_headers(headers):
         if name.lower() == "host":
             del request.headers["Host"]
         request.headers[name] = value
@@ -154,7 +154,7 @@ async def dial(
                     stream,
                     server_side=False,
                     hostname=uri.host,
-                    ssl_context=ssl_context or _default_ssl_context(),
+                    ssl_context=ssl_context or default_ssl_context(),
                     # The closing handshake of WebSocket tells a cut from an end; many servers skip that of TLS.
                     standard_compatible=False,
                 )
@@ -166,10 +166,7 @@ async def dial(
         if stream is not None:
             await _release(stream)
         if isinstance(error, ssl.SSLError):
-            # A certificate that does not fit now will not fit in a minute.
-            hopeless = isinstance(error, ssl.SSLCertVerificationError)
-            detail = f"TLS failed: {getattr(error, 'verify_message', '') or error.reason or error}"
-            raise WebSocketError("", detail, url=safe_url(uri), retryable=not hopeless) from error
+            raise tls_error(uri, error) from error
         if isinstance(error, (OSError, anyio.BrokenResourceError, anyio.EndOfStream)):
             raise _error(uri, f"connection failed while {phase}: {_words(error)}", error) from error
         raise
@@ -235,21 +232,33 @@ def _refusal(uri: WebSocketURI, protocol: LenientCloseProtocol, head: bytes) -> 
     status, phrase = int(status_line[1]), (status_line[2] or b"").decode("latin-1")
     if status == 101:
         return _error(uri, f"the server's handshake is invalid: {protocol.handshake_exc}")
+    body = protocol.handshake_exc.response.body if isinstance(protocol.handshake_exc, InvalidStatus) else b""
+    return refusal_error(uri, status, phrase, bytes(body))
+
+
+def refusal_error(uri: WebSocketURI, status: int, phrase: str, body: bytes) -> WebSocketError:
+    """Describe a handshake that the server refused with an HTTP response."""
     detail = f"the server refused the connection with HTTP {status} {phrase}".rstrip()
     if 300 <= status < 400:
         # To follow it would be to send credentials wherever the server points to.
         detail += "; redirects are not followed"
-    body = ""
-    if isinstance(protocol.handshake_exc, InvalidStatus):
-        body = protocol.handshake_exc.response.body.decode(errors="replace")
+    words = body.decode(errors="replace")[:_REFUSAL_BODY_SHOWN]
     return WebSocketError(
         "",
         detail,
         url=safe_url(uri),
         venue_code=status,
-        venue_message=_without_secrets(body[:_REFUSAL_BODY_SHOWN], uri) or None,
+        venue_message=_without_secrets(words, uri) or None,
         retryable=status >= 500 or status in _TEMPORARY_REFUSALS,
     )
+
+
+def tls_error(uri: WebSocketURI, error: ssl.SSLError) -> WebSocketError:
+    """Describe a TLS handshake that failed."""
+    # A certificate that does not fit now will not fit in a minute.
+    hopeless = isinstance(error, ssl.SSLCertVerificationError)
+    detail = f"TLS failed: {getattr(error, 'verify_message', '') or error.reason or error}"
+    return WebSocketError("", detail, url=safe_url(uri), retryable=not hopeless)
 
 
 def _without_secrets(text: str, uri: WebSocketURI) -> str:
@@ -260,7 +269,7 @@ def _without_secrets(text: str, uri: WebSocketURI) -> str:
     return " ".join(text.split())
 
 
-def _checked_headers(headers: Mapping[str, str] | None) -> list[tuple[str, str]]:
+def checked_headers(headers: Mapping[str, str] | None) -> list[tuple[str, str]]:
     """Return the caller's headers, all fit to be sent."""
     items = list(headers.items()) if headers else []
     for name, value in items:
@@ -297,4 +306,14 @@ def _words(error: BaseException) -> str:
     return str(error) or (str(error.__cause__) if error.__cause__ else "") or type(error).__name__
 
 
-__all__ = ("Connector", "Dialled", "dial", "parse_url", "safe_url")
+__all__ = (
+    "Connector",
+    "Dialled",
+    "checked_headers",
+    "default_ssl_context",
+    "dial",
+    "parse_url",
+    "refusal_error",
+    "safe_url",
+    "tls_error",
+)

@@ -77,7 +77,24 @@ async def open_websocket(
     """
     uri = parse_url(url)
     if transport == "trio-websocket":
-        raise ConfigurationError("transport 'trio-websocket' is not available")
+        if connector is not None:
+            raise ConfigurationError("transport 'trio-websocket' takes no connector")
+        from bt_api_base.websocket.trio_transport import open_trio_websocket
+
+        async with open_trio_websocket(
+            uri,
+            subprotocols=subprotocols,
+            headers=headers,
+            ssl_context=ssl_context,
+            max_message_size=max_message_size,
+            max_send_size=max_send_size,
+            connect_timeout=connect_timeout,
+            send_timeout=send_timeout,
+            close_timeout=close_timeout,
+            local_address=local_address,
+        ) as trio_websocket:
+            yield trio_websocket
+        return
     if transport != "anyio":
         raise ConfigurationError(f"unknown transport {transport!r}: choose 'anyio' or 'trio-websocket'")
     dialled = await dial(
