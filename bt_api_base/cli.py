@@ -8,7 +8,9 @@ error.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter, validators
 
@@ -34,7 +36,8 @@ __all__ = ("app", "main")
 _SYMBOLS = ("BTC-USDT", "ETH-USDT", "BNB-USDT", "SOL-USDT", "XRP-USDT")
 _DURATION_ELSEWHERE = 10.0
 
-_Switch = Parameter(negative=())
+_Switch = Parameter(negative=(), show_default=False)
+_List = Parameter(negative=(), show_default=", ".join)
 _Positive = validators.Number(gt=0)
 
 app = App(
@@ -43,6 +46,16 @@ app = App(
     version=f"bt-api-base {__version__}",
     version_format="plaintext",
 )
+
+
+def _websocket_url(_: type, value: str | None) -> None:
+    if value is not None and not value.startswith(("ws://", "wss://")):
+        raise ValueError("Must start with ws:// or wss://.")
+
+
+def _speed(_: type, value: float | str) -> None:
+    if value != "max" and not (isinstance(value, (int, float)) and value > 0):
+        raise ValueError("Must be > 0, or max.")
 
 
 def _is_terminal() -> bool:
@@ -56,7 +69,7 @@ def demo(
     duration: Annotated[float | None, Parameter(validator=_Positive)] = None,
     chaos: Annotated[bool, _Switch] = False,
     plain: Annotated[bool, _Switch] = False,
-    symbols: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())] = _SYMBOLS,
+    symbols: Annotated[tuple[str, ...], _List, Parameter(consume_multiple=True)] = _SYMBOLS,
     rate: Annotated[float, Parameter(validator=validators.Number(gte=1, lte=20_000))] = 50.0,
     seed: int = 1,
 ) -> int:
@@ -91,6 +104,82 @@ def demo(
     return run(backend, run_demo, options)
 
 
+@app.command
+def watch(
+    exchange: str,
+    /,
+    *symbols: Annotated[str, Parameter(required=True)],
+    topic: Annotated[tuple[str, ...], _List] = ("ticker", "trade"),
+    url: Annotated[str | None, Parameter(validator=_websocket_url)] = None,
+    record: Path | None = None,
+    backend: Backend = "asyncio",
+    duration: Annotated[float | None, Parameter(validator=_Positive)] = None,
+    attempts: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 5,
+    plain: Annotated[bool, _Switch] = False,
+) -> int:
+    """Stream a real venue's market data.
+
+    Reconnects whenever the connection is lost, until it has failed --attempts times in a row.
+
+    Args:
+        exchange: Venue and asset type, such as BINANCE___SPOT.
+        symbols: Symbols, such as BTC-USDT.
+        topic: What to subscribe to for each symbol; may be repeated.
+        url: Endpoint to connect to in place of the venue's own.
+        record: Write every frame as it was received to this file, one a line, and its time to a file beside it.
+        backend: Event loop to run on.
+        duration: Seconds to run. Default: until Ctrl-C.
+        attempts: Failed attempts to connect, in a row, after which to give up; 0: never.
+        plain: Write lines instead of redrawing. Always so where standard output is no terminal.
+    """
+    from bt_api_base._cli.watch import WatchOptions, run_watch
+
+    options = WatchOptions(
+        exchange_name=exchange,
+        symbols=symbols,
+        topics=topic,
+        url=url,
+        record=record,
+        backend=backend,
+        duration=duration,
+        attempts=attempts or None,
+        plain=plain or not _is_terminal(),
+    )
+    return run(backend, run_watch, options)
+
+
+@app.command
+def replay(
+    *files: Annotated[Path, Parameter(required=True)],
+    speed: Annotated[float | Literal["max"], Parameter(validator=_speed)] = "max",
+    exchange: str = "BINANCE___SPOT",
+    backend: Backend = "asyncio",
+    plain: Annotated[bool, _Switch] = False,
+) -> int:
+    """Serve recorded frames on this machine and take them through connection, decoder and bus once more.
+
+    A file has one frame a line. Where the times are beside it (FILE.meta.jsonl beside FILE.jsonl), several files are
+    merged into one session, and the clock shows the recorded time. In the end every frame is accounted for.
+
+    Args:
+        files: Files of frames.
+        speed: How many times faster than recorded, or max.
+        exchange: Venue and asset type that sent the frames.
+        backend: Event loop to run on.
+        plain: Write lines instead of redrawing. Always so where standard output is no terminal.
+    """
+    from bt_api_base._cli.replay import ReplayOptions, run_replay
+
+    options = ReplayOptions(
+        files=files,
+        exchange_name=exchange,
+        backend=backend,
+        speed=None if speed == "max" else speed,
+        plain=plain or not _is_terminal(),
+    )
+    return run(backend, run_replay, options)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -116,12 +205,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines = expected_errors(error)
         if lines is None:
             raise
-        return _complain("; ".join(lines), EXIT_FAILURE)
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        return _complain(lines[0] + more, EXIT_FAILURE)
 
 
 def _call(arguments: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, TextIOWrapper):
             # Charts are no ASCII; where they cannot be written, a question mark is better than no output.
             stream.reconfigure(errors="replace")
     result: Any = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
@@ -131,5 +221,3 @@ def _call(arguments: list[str]) -> int:
 def _complain(text: str, status: int) -> int:
     print(f"error: {text}", file=sys.stderr)
     return status
-
-

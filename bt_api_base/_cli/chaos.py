@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 import attrs
 
-from bt_api_base._cli.runtime import CommandError
+from bt_api_base._cli.runtime import CommandError, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -55,11 +55,8 @@ class StreamWatch:
             current = self.tally.current
             return self.streams if current.number <= after_attempt else self.streams - current.ids.keys()
 
-        with anyio.move_on_after(self.patience):
-            while missing():
-                await anyio.sleep(0.01)
-            return
-        raise CommandError(f"streams did not come back within {self.patience:g} s: {', '.join(sorted(missing()))}")
+        if not await wait_until(lambda: not missing(), self.patience):
+            raise CommandError(f"streams did not come back within {self.patience:g} s: {', '.join(sorted(missing()))}")
 
 
 @attrs.define(eq=False)

@@ -12,7 +12,7 @@ from bt_api_base._cli.chaos import Chaos, StreamWatch
 from bt_api_base._cli.ledger import Ledger
 from bt_api_base._cli.model import ViewModel
 from bt_api_base._cli.pipeline import Pipeline, Wish
-from bt_api_base._cli.runtime import EXIT_FAILURE, Backend, Interrupts, interrupts
+from bt_api_base._cli.runtime import EXIT_FAILURE, Backend, Interrupts, interrupts, wait_until
 from bt_api_base._cli.screen import Screen, console
 from bt_api_base._cli.tally import TallyAdapter
 from bt_api_base._cli.view import connections_table, market_tables
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ("DemoOptions", "run_demo")
 
 _EXCHANGE = "BINANCE___SPOT"
+_BUCKET_NS = 250_000_000
 _STALE_AFTER = 3.0
 _STALE_AFTER_IN_CHAOS = 0.8
 _COMPARE_INTERVAL = 0.5
@@ -74,9 +75,7 @@ class _Demo:
             tasks.start_soon(self._compare)
             tasks.start_soon(self.pipeline.wait_failed)
             if self.options.chaos:
-                chaos = Chaos(
-                    self.venue, self.watch, self.screen.model.log, self.options.seed, _STALE_AFTER_IN_CHAOS
-                )
+                chaos = Chaos(self.venue, self.watch, self.screen.model.log, self.options.seed, _STALE_AFTER_IN_CHAOS)
                 await chaos.run()
 
     async def _compare(self) -> None:
@@ -95,10 +94,8 @@ class _Demo:
         attempt = self.watch.tally.current.number
         await self.venue.refuse()
         await self.venue.close_with(1001, "the demo is over")
-        with anyio.move_on_after(_SETTLE_TIMEOUT):
-            # Its next attempt to connect shows that the client is done with everything that was sent.
-            while self.watch.tally.current.number == attempt:
-                await anyio.sleep(0.005)
+        # Its next attempt to connect shows that the client is done with everything that was sent.
+        await wait_until(lambda: self.watch.tally.current.number > attempt, _SETTLE_TIMEOUT)
         await self.pipeline.drain()
 
     def check_hand_over(self) -> None:
@@ -127,8 +124,8 @@ async def run_demo(options: DemoOptions) -> int:
     """
     silence = _STALE_AFTER_IN_CHAOS if options.chaos else _STALE_AFTER
     title = f"bt-api demo: simulated {_EXCHANGE} on {options.backend}" + (", with chaos" if options.chaos else "")
-    model = ViewModel(title=title)
-    tally = TallyAdapter(stream_adapter(_EXCHANGE))
+    model = ViewModel(title=title, bucket_ns=_BUCKET_NS)
+    tally = TallyAdapter(stream_adapter(_EXCHANGE), keep_ids=True)
     wishes = [
         Wish(topic, symbol, {"levels": 5, "speed": 100} if topic == "depth" else None)
         for symbol in options.symbols

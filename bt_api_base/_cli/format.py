@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bt_api_base._cli.histogram import DurationHistogram
 
-__all__ = ("clock", "duration", "percentiles", "price", "price_decimals", "seconds", "timestamp")
+__all__ = ("age", "clock", "duration", "percentiles", "price", "price_decimals", "quantity", "seconds", "timestamp")
 
 _NS_PER_SECOND = 1_000_000_000
 _UNITS = (("ns", 1), ("µs", 1_000), ("ms", 1_000_000))
@@ -29,6 +29,16 @@ def price(value: float | None, *, like: float | None = None) -> str:
     if value is None:
         return _NONE
     return f"{value:,.{price_decimals(value if like is None else like)}f}"
+
+
+def quantity(value: float) -> str:
+    """Format a quantity with six digits, or all in front of the point."""
+    return f"{value:,.6g}" if value < 100_000 else f"{value:,.0f}"
+
+
+def age(value_ns: int) -> str:
+    """Format how long ago something was, given in nanoseconds, in tenths of a second."""
+    return f"{max(0, value_ns) / _NS_PER_SECOND:,.1f} s"
 
 
 def _unit(value_ns: float) -> tuple[str, int]:
@@ -57,8 +67,12 @@ def percentiles(histogram: DurationHistogram) -> str:
     values = [histogram.percentile_ns(percent) for percent in _PERCENTS]
     if values[-1] is None:
         return _NONE
+    if 2 * histogram.negative > histogram.count:
+        return "below zero: clocks disagree"
     unit, unit_ns = _unit(values[-1])
-    shown = "  ".join(f"p{percent} {(value or 0) / unit_ns:.3g}" for percent, value in zip(_PERCENTS, values))
+    shown = "  ".join(
+        f"p{percent} {(value or 0) / unit_ns:.3g}" for percent, value in zip(_PERCENTS, values, strict=True)
+    )
     return f"{shown} {unit}"
 
 

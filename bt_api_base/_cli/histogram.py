@@ -39,8 +39,7 @@ class DurationHistogram:
             duration_ns = 0
         elif duration_ns > self.largest_ns:
             self.largest_ns = duration_ns
-            if duration_ns > _LARGEST_NS:
-                duration_ns = _LARGEST_NS
+            duration_ns = min(duration_ns, _LARGEST_NS)
         shift = duration_ns.bit_length() - _KEPT_BITS
         if shift <= 0:
             self._buckets[duration_ns] += times

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import attrs
 
 __all__ = ("PriceHistory", "sparkline")
@@ -81,7 +83,7 @@ class PriceHistory:
         prices: list[float | None] = []
         gaps: list[bool] = []
         previous: int | None = None
-        for index, (price, gap) in enumerate(zip(self.prices, self.gaps), first):
+        for index, (price, gap) in enumerate(zip(self.prices, self.gaps, strict=True), first):
             if index // 2 == previous:
                 prices[-1] = price
                 gaps[-1] |= gap
@@ -104,15 +106,15 @@ def sparkline(history: PriceHistory, width: int, *, gap: str = _GAP) -> str:
     prices, gaps = history.prices, history.gaps
     if history.whole and len(prices) > width:
         edges = [len(prices) * i // width for i in range(width + 1)]
-        gaps = [any(gaps[a:b]) for a, b in zip(edges, edges[1:])]
-        prices = [prices[b - 1] for b in edges[1:]]
+        gaps = [any(gaps[begin:end]) for begin, end in pairwise(edges)]
+        prices = [prices[end - 1] for end in edges[1:]]
     prices, gaps = prices[-width:], gaps[-width:]
     known = [price for price in prices if price is not None]
     low = min(known, default=0.0)
     span = max(known, default=0.0) - low
     return "".join(
         gap if missing else _NOTHING_YET if price is None else _bar(price - low, span)
-        for price, missing in zip(prices, gaps)
+        for price, missing in zip(prices, gaps, strict=True)
     )
 
 

@@ -124,7 +124,7 @@ class Ledger:
         sent = record.ids if record.ids is not None else []
         size = min(len(sent), len(received))
         if sent[:size] != received[:size]:
-            at = next(i for i, (a, b) in enumerate(zip(sent, received)) if a != b)
+            at = next(i for i, (a, b) in enumerate(zip(sent, received, strict=False)) if a != b)
             self.problem(f"connection {session.number}, {record.stream}: {sent[at]} was sent, {received[at]} arrived")
         key = (session.number, record.stream)
         self._received[key] = self._received.get(key, 0) + size
@@ -177,8 +177,8 @@ class Ledger:
         if self.agrees:
             return Text.assemble(
                 ("verified", "bold green"),
-                f": {total.received:,} of {total.sent:,} frames sent over {self.connections:,} connections arrived, in"
-                f" order; the other {total.lost:,} were lost in cuts",
+                f": {total.sent:,} frames were sent over {self.connections:,} connection{'s' * (self.connections != 1)}"
+                f", {total.received:,} arrived in order, {total.lost:,} were lost in cuts",
             )
         shown = "".join(f"\n  {problem}" for problem in self.problems[:_MOST_PROBLEMS])
         more = len(self.problems) - _MOST_PROBLEMS

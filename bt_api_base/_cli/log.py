@@ -18,6 +18,17 @@ Severity = Literal["good", "info", "warning", "error"]
 
 _KEPT = 200
 
+_SEVERITIES: dict[type[events.ConnectionEvent], Severity] = {
+    events.Connected: "good",
+    events.Resubscribed: "good",
+    events.Disconnected: "error",
+    events.Failed: "error",
+    events.Reconnecting: "warning",
+    events.Stale: "warning",
+    events.BadFrame: "warning",
+    events.VenueNotice: "warning",
+}
+
 
 @attrs.define(eq=False)
 class LogEntry:
@@ -73,27 +84,29 @@ class EventLog:
 
 def describe(event: events.ConnectionEvent) -> tuple[Severity, str]:
     """Put a connection's event in words."""
-    who = event.connection_id
+    severity: Severity = _SEVERITIES.get(type(event), "info")
+    if isinstance(event, events.Resubscribed) and event.restored < event.total:
+        severity = "warning"
+    return severity, f"{event.connection_id} {_words(event)}"
+
+
+def _words(event: events.ConnectionEvent) -> str:  # noqa: PLR0911 - a table of cases
     if isinstance(event, events.Connected):
-        return "good", f"{who} is up" + (f", connection {event.generation}" if event.generation > 1 else "")
+        return "is up" + (f", connection {event.generation}" if event.generation > 1 else "")
     if isinstance(event, events.Disconnected):
-        return "error", f"{who} lost connection {event.generation}: {event.reason}"
+        return f"lost connection {event.generation}: {event.reason}"
     if isinstance(event, events.Reconnecting):
         # The loss of a connection that was up has its own line, just before this one.
         reason = "" if event.attempt == 1 else f" (failure {event.attempt}: {event.reason})"
-        return "warning", f"{who} tries again in {event.delay:.2f} s{reason}"
+        return f"tries again in {event.delay:.2f} s{reason}"
     if isinstance(event, events.Resubscribed):
-        missing = event.total - event.restored
-        return (
-            "warning" if missing else "good",
-            f"{who} has {event.restored} of {event.total} channels back",
-        )
+        return f"has {event.restored} of {event.total} channels back"
     if isinstance(event, events.Stale):
-        return "warning", f"{who} has been silent for {event.silence:.1f} s and is replaced"
+        return f"has been silent for {event.silence:.1f} s and is replaced"
     if isinstance(event, events.Failed):
-        return "error", f"{who} is given up after {event.attempts} failures: {event.reason}"
+        return f"is given up after {event.attempts} failures: {event.reason}"
     if isinstance(event, events.BadFrame):
-        return "warning", f"{who} skipped a frame: {event.reason}"
+        return f"skipped a frame: {event.reason}"
     if isinstance(event, events.VenueNotice):
-        return "warning", f"{who} was told by the venue: {event.kind} {event.message}".rstrip()
-    return "info", f"{who}: {type(event).__name__}"
+        return f"was told by the venue: {event.kind} {event.message}".rstrip()
+    return type(event).__name__

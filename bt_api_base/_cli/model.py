@@ -37,7 +37,7 @@ class RateMeter:
     """
 
     per_second: float = 0.0
-    _looks: deque[tuple[float, int]] = attrs.field(factory=deque, repr=False)
+    _looks: deque[tuple[float, int]] = attrs.field(factory=deque[tuple[float, int]], repr=False)
 
     def look(self, now: float, count: int) -> None:
         """Take note of a count.
@@ -141,8 +141,8 @@ class ViewModel:
     title: str = ""
     live: bool = True
     bucket_ns: int = 500_000_000
-    symbols: dict[tuple[str, str], SymbolState] = attrs.field(factory=dict)
-    kinds: dict[str, int] = attrs.field(factory=dict)
+    symbols: dict[tuple[str, str], SymbolState] = attrs.field(factory=dict[tuple[str, str], SymbolState])
+    kinds: dict[str, int] = attrs.field(factory=dict[str, int])
     events: int = 0
     venue_lag: DurationHistogram = attrs.field(factory=DurationHistogram)
     handover_lag: DurationHistogram = attrs.field(factory=DurationHistogram)
@@ -154,7 +154,7 @@ class ViewModel:
     clock_ns: int = 0
     started: float = 0.0
     now: float = 0.0
-    _rates: dict[tuple[str, str], RateMeter] = attrs.field(factory=dict, repr=False)
+    _rates: dict[tuple[str, str], RateMeter] = attrs.field(factory=dict[tuple[str, str], RateMeter], repr=False)
 
     @property
     def elapsed(self) -> float:
@@ -240,5 +240,3 @@ class ViewModel:
     def rate_of(self, state: SymbolState) -> float:
         """Return a symbol's events per second."""
         return self._rates[state.exchange_name, state.symbol].per_second
-
-

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
-from typing_extensions import Self
 
 from bt_api_base._cli.model import Flow, ViewModel
-from bt_api_base._cli.runtime import CommandError
+from bt_api_base._cli.runtime import CommandError, wait_until
 from bt_api_base.event_stream import Overflow
 from bt_api_base.websocket.events import ConnectionEvent, Failed
 from bt_api_base.websocket_manager import WebSocketManager
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
+
+    from typing_extensions import Self
 
     from bt_api_base.containers import Event
     from bt_api_base.event_stream import EventStream
@@ -64,8 +65,8 @@ class Pipeline:
     manager: WebSocketManager
     model: ViewModel
     exchange_name: str
-    subscriptions: list[Subscription] = attrs.field(factory=list)
-    _stream: EventStream[Any] = attrs.field(kw_only=True)
+    _stream: EventStream[Any]
+    subscriptions: list[Subscription] = attrs.field(factory=list["Subscription"])
     _failure: str = ""
     _failed: anyio.Event = attrs.field(factory=anyio.Event)
     _watching: bool = True
@@ -96,10 +97,10 @@ class Pipeline:
             stream = manager.bus.open_stream(
                 f"*.{config.exchange_name}.*", buffer_size, overflow=overflow, hard_limit=buffer_size
             )
-            pipeline = cls(manager, model, config.exchange_name, stream=stream)
-            manager.bus.on("ws.*", pipeline._note)  # noqa: SLF001 - its own class
+            pipeline = cls(manager, model, config.exchange_name, stream)
+            manager.bus.on("ws.*", pipeline._note)
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(pipeline._pump)  # noqa: SLF001 - the same
+                tasks.start_soon(pipeline._pump)
                 await manager.add_exchange(config, adapter=lambda _: adapter)
                 yield pipeline
                 tasks.cancel_scope.cancel()
@@ -156,10 +157,7 @@ class Pipeline:
 
         Cancellation: nothing is lost.
         """
-        with anyio.move_on_after(_DRAIN_TIMEOUT):
-            while self._stream.pending:
-                await anyio.sleep(0.001)
-            await anyio.lowlevel.checkpoint()
+        await wait_until(lambda: not self._stream.pending, _DRAIN_TIMEOUT)
 
     def poll(self) -> Flow:
         """Return the counters of the connection as they are now."""

@@ -65,7 +65,7 @@ def symbol_line(model: ViewModel, state: SymbolState) -> str:
         f"{model.rate_of(state):,.0f} ev/s",
     ]
     if model.live and state.last_time:
-        parts.append(f"age {max(0, model.clock_ns - state.last_time) / 1e9:.1f} s")
+        parts.append(f"age {fmt.age(model.clock_ns - state.last_time)}")
     parts.append(f"gaps {state.gap_count}" + (" (in gap)" if state.in_gap else ""))
     parts.append(sparkline(history, _CHART_WIDTH, gap="x"))
     return "  ".join(parts).rstrip()

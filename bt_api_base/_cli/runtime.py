@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from contextlib import asynccontextmanager, suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import anyio
 import attrs
@@ -18,7 +18,9 @@ if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+
+    from anyio.abc import TaskStatus
 
 __all__ = (
     "EXIT_FAILURE",
@@ -29,10 +31,12 @@ __all__ = (
     "Backend",
     "CommandError",
     "Interrupts",
+    "discard_output",
     "expected_errors",
     "interrupts",
     "leaves",
     "run",
+    "wait_until",
 )
 
 Backend = Literal["asyncio", "uvloop", "trio"]
@@ -49,6 +53,8 @@ _BACKENDS: dict[str, tuple[str, dict[str, Any]]] = {
     "trio": ("trio", {}),
 }
 
+_LOOK_INTERVAL = 0.005
+
 T = TypeVar("T")
 
 
@@ -64,7 +70,7 @@ def run(backend: Backend, function: Callable[..., Awaitable[T]], *args: object) 
     """
     if backend == "uvloop":
         try:
-            import uvloop  # type: ignore[import-not-found,unused-ignore]  # noqa: F401, PLC0415 - an extra
+            import_module("uvloop")
         except ImportError:
             raise ConfigurationError(
                 'uvloop is not installed; install it with: pip install "bt_api_base[uvloop]"'
@@ -82,7 +88,7 @@ class Interrupts:
     """
 
     received: signal.Signals | None = None
-    _scopes: list[anyio.CancelScope] = attrs.field(factory=list)
+    _scopes: list[anyio.CancelScope] = attrs.field(factory=list[anyio.CancelScope])
 
     def exit_status(self, *, bounded: bool) -> int:
         """Return the exit status that a run deserves which did not fail.
@@ -134,25 +140,44 @@ async def interrupts() -> AsyncGenerator[Interrupts]:
     """
     state = Interrupts()
     async with anyio.create_task_group() as tasks:
-        try:
+        with suppress(NotImplementedError):  # asyncio on Windows
             await tasks.start(_receive, state)
-        except NotImplementedError:  # pragma: no cover - asyncio on Windows
-            pass
         yield state
         tasks.cancel_scope.cancel()
 
 
-async def _receive(state: Interrupts, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+async def _receive(state: Interrupts, *, task_status: TaskStatus[None]) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         task_status.started()
         number = await signals.__anext__()
     state.interrupt(number)
 
 
+async def wait_until(condition: Callable[[], bool], limit: float) -> bool:
+    """Wait until something is so, looking every few milliseconds.
+
+    For counters on the way of every frame, which tell nobody when they change.
+
+    Args:
+        condition: Returns whether it is so.
+        limit: Seconds to wait at most.
+
+    Returns:
+        Whether it was so in time.
+
+    Cancellation: nothing changes.
+    """
+    with anyio.move_on_after(limit):
+        while not condition():  # noqa: ASYNC110 - see above
+            await anyio.sleep(_LOOK_INTERVAL)
+    return condition()
+
+
 def leaves(error: BaseException) -> Iterator[BaseException]:
     """Iterate over the exceptions in a group, groups in it included; or over the exception itself."""
     if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        for inner in group.exceptions:
             yield from leaves(inner)
     else:
         yield error

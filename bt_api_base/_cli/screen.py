@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import anyio
 import attrs
 from rich.console import Console
 from rich.live import Live
+from typing_extensions import override
 
 from bt_api_base._cli.plain import PlainReport
 from bt_api_base._cli.view import live_view
@@ -28,10 +30,18 @@ _SNAPSHOT_INTERVAL = 1.0
 _LEAST_WIDTH = 120
 
 
+class _Output(Console):
+    """A console that says so when its reader has gone, instead of ending the program."""
+
+    @override
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Return standard output as a console. What is no terminal gets a width that tables need, unless COLUMNS is set."""
-    out = Console(highlight=False, soft_wrap=False)
-    if not out.is_terminal and "COLUMNS" not in out._environ:  # noqa: SLF001 - where rich looks, tests included
+    out = _Output(highlight=False)
+    if not out.is_terminal and "COLUMNS" not in os.environ:
         out.width = max(out.width, _LEAST_WIDTH)
     return out
 
@@ -100,6 +110,5 @@ class Screen:
             self.out.print(part)
 
     def _write(self, *lines: str) -> None:
-        for line in lines:
-            self.out.out(line, highlight=False)
+        self.out.file.write("".join(f"{line}\n" for line in lines))
         self.out.file.flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
@@ -14,6 +13,8 @@ from bt_api_base.containers import Bar, OrderBook, OrderBookDelta, Tick, Trade
 from bt_api_base.websocket.adapter import Decoded, Unrecognized
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bt_api_base.websocket.adapter import StreamAdapter
 
 __all__ = ("AttemptTally", "TallyAdapter", "attempt_number")
@@ -44,7 +45,7 @@ class AttemptTally:
     """
 
     number: int
-    ids: dict[str, list[int]] = attrs.field(factory=dict)
+    ids: dict[str, list[int]] = attrs.field(factory=dict[str, list[int]])
     data_frames: int = 0
     events: int = 0
     control_frames: int = 0
@@ -61,10 +62,12 @@ class TallyAdapter(AdapterTap):
 
     Args:
         inner: The venue's adapter.
+        keep_ids: Whether to keep the id of every data frame until it has been compared.
     """
 
-    def __init__(self, inner: StreamAdapter) -> None:
+    def __init__(self, inner: StreamAdapter, *, keep_ids: bool = False) -> None:
         super().__init__(inner)
+        self._keep_ids = keep_ids
         self.attempts: list[AttemptTally] = []
         self.current = AttemptTally(0)
 
@@ -96,8 +99,9 @@ class TallyAdapter(AdapterTap):
         ids = tally.ids.get(key)
         if ids is None:
             ids = tally.ids[key] = []
-        first = items[0]
-        ids.append(_FRAME_ID[type(first)](first))
+        if self._keep_ids:
+            first = items[0]
+            ids.append(_FRAME_ID[type(first)](first))
         return decoded
 
 

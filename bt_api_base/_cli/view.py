@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
     from bt_api_base._cli.log import LogEntry, Severity
-    from bt_api_base._cli.model import ViewModel
+    from bt_api_base._cli.model import Progress, ViewModel
     from bt_api_base._cli.symbol import SymbolState
 
 __all__ = ("Chart", "connections_table", "live_view", "market_tables")
@@ -49,7 +49,7 @@ def live_view(model: ViewModel, *, width: int, height: int) -> RenderableType:
     parts: list[RenderableType] = [_header(model), _symbols_table(model, width, rows)]
     parts.append(Panel(_totals(model), title="flow", title_align="left", box=box.ROUNDED, border_style="dim"))
     if model.progress is not None:
-        parts.append(_progress(model))
+        parts.append(_progress(model.progress))
     parts.append(_log(model, max(1, height - fixed - rows)))
     return Group(*parts)
 
@@ -128,12 +128,9 @@ def _direction(history: PriceHistory) -> str:
 def _age(model: ViewModel, state: SymbolState) -> Text:
     if not state.last_time:
         return Text("waiting", style="yellow")
-    if not model.live:
-        # The recorded clock stands at the last event of any symbol.
-        return Text(fmt.duration(max(0, model.clock_ns - state.last_time)), style="dim")
-    age_ns = max(0, model.clock_ns - state.last_time)
+    age_ns = model.clock_ns - state.last_time
     style = "bold red" if state.in_gap else "yellow" if age_ns > _QUIET_AFTER_NS else "dim"
-    return Text(f"{age_ns / 1e9:.1f} s", style=style)
+    return Text(fmt.age(age_ns), style=style)
 
 
 def _gaps(state: SymbolState) -> Text:
@@ -169,7 +166,7 @@ def _totals(model: ViewModel) -> RenderableType:
         ("dropped", _count(flow.dropped, "bold red")),
         ("bad, gaps", Text.assemble(_count(flow.bad_frames, "yellow"), ", ", _count(model.gaps, "yellow"))),
     ]
-    for (label, histogram), (name, count) in zip(lags, right):
+    for (label, histogram), (name, count) in zip(lags, right, strict=False):
         grid.add_row(label, fmt.percentiles(histogram), name, count)
     if len(lags) < len(right):
         grid.add_row("", "", *right[1])
@@ -184,9 +181,8 @@ def _count(number: int, style: str) -> Text:
     return Text(f"{number:,}", style=style if number else "dim")
 
 
-def _progress(model: ViewModel) -> RenderableType:
-    assert model.progress is not None
-    done, total = model.progress.done, model.progress.total
+def _progress(progress: Progress) -> RenderableType:
+    done, total = progress.done, progress.total
     grid = Table.grid(Column(), Column(ratio=1), Column(justify="right"), expand=True, padding=(0, 1, 0, 0))
     share = done / total if total else 1.0
     grid.add_row(f"{share:6.1%}", ProgressBar(total=max(1, total), completed=done), f"{done:,} of {total:,} frames")
@@ -228,7 +224,7 @@ def market_tables(model: ViewModel) -> RenderableType:
             fmt.seconds((state.last_time - state.first_time) / 1e9),
             f"{state.events:,}",
             f"{state.trades.count:,}",
-            f"{state.volume:,.6g}",
+            fmt.quantity(state.volume),
             _gaps(state),
             fmt.duration(state.longest_gap_ns) if state.longest_gap_ns else "-",
         )
