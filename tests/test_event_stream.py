@@ -165,6 +165,14 @@ class Model:
         return [self.items.popitem(last=False)[1] for _ in range(int(min(count, len(self.items))))]
 
 
+LOOPS = pytest.mark.parametrize(
+    "loop",
+    [
+        pytest.param({"backend": "asyncio"}, id="asyncio"),
+        pytest.param({"backend": "asyncio", "backend_options": {"use_uvloop": True}}, id="asyncio+uvloop"),
+        pytest.param({"backend": "trio"}, id="trio"),
+    ],
+)
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("offer"), st.integers(0, 4)),
@@ -179,12 +187,16 @@ STEPS = st.lists(
 class TestModel:
     """Any sequence of offers and receives gives what the simplest possible stream gives."""
 
-    @settings(deadline=None)
+    @LOOPS
+    @settings(max_examples=60)
     @given(steps=STEPS, overflow=st.sampled_from(Overflow), size=st.integers(1, 5), slack=st.integers(0, 5))
-    async def test_delivers_what_the_model_delivers(
-        self, steps: list[tuple[str, Any]], overflow: Overflow, size: int, slack: int
+    def test_delivers_what_the_model_delivers(
+        self, loop: dict[str, Any], steps: list[tuple[str, Any]], overflow: Overflow, size: int, slack: int
     ) -> None:
         """Items, their order, the losses and the state agree after every step, and nothing is unaccounted for."""
+        anyio.run(self._compare, steps, overflow, size, slack, **loop)
+
+    async def _compare(self, steps: list[tuple[str, Any]], overflow: Overflow, size: int, slack: int) -> None:
         stream: EventStream[tuple[int, int]] = EventStream(
             size, overflow=overflow, hard_limit=size + slack, key=lambda item: item[0]
         )
@@ -214,16 +226,20 @@ class TestModel:
             assert offered == statistics.offered == balance(stream)
         assert model.take(math.inf) == drain(stream)
 
-    @settings(deadline=None, max_examples=50)
+    @LOOPS
+    @settings(max_examples=40)
     @given(
         bursts=st.lists(st.integers(0, 6), max_size=30),
         cancels=st.lists(st.booleans(), max_size=30),
         batched=st.booleans(),
     )
-    async def test_no_cancellation_loses_or_doubles_an_item(
-        self, bursts: list[int], cancels: list[bool], batched: bool
+    def test_no_cancellation_loses_or_doubles_an_item(
+        self, loop: dict[str, Any], bursts: list[int], cancels: list[bool], batched: bool
     ) -> None:
         """A consumer that is cancelled over and over, whatever the producer does meanwhile, gets every item once."""
+        anyio.run(self._cancel_over_and_over, bursts, cancels, batched, **loop)
+
+    async def _cancel_over_and_over(self, bursts: list[int], cancels: list[bool], batched: bool) -> None:
         stream: EventStream[int] = EventStream(1_000)
         received: list[int] = []
         total = 0

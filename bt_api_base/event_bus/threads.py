@@ -81,10 +81,12 @@ class ThreadBridge(Generic[T]):
         """Make the running event loop the one that handles the items. The loop before must be gone.
 
         Raises:
-            ConfigurationError: The bridge leads to another event loop that is still there.
-            anyio.NoEventLoopError: No event loop is running in this thread.
+            ConfigurationError: No event loop runs in this thread, or the bridge leads to another that is still there.
         """
-        loop: Any = anyio.lowlevel.current_token().native_token
+        try:
+            loop: Any = anyio.lowlevel.current_token().native_token
+        except Exception as error:  # of another type in every other version of anyio
+            raise ConfigurationError("an event bus can belong to an event loop only where one is running") from error
         if loop is self._loop:
             return
         if self._call_soon is not None and self._reaches(self._call_soon):
