@@ -108,6 +108,15 @@ async def test_ways_of_decoding_may_be_mixed() -> None:
         assert [b"\x00", "e"] == await anext(pair.client.batches())
 
 
+async def test_messages_read_as_text_are_handed_out_as_bytes() -> None:
+    """Also when an earlier call had them decoded."""
+    async with connected_pair() as pair:
+        await sent_at_once(pair.server, [frame(b"a"), frame("ü".encode()), frame(b"\xff", opcode=2), frame(b"d")])
+        assert "a" == await pair.client.receive()
+        assert "ü".encode() == await pair.client.receive(decode=False)
+        assert [b"\xff", "d"] == await anext(pair.client.batches())
+
+
 async def test_invalid_text_is_found_also_if_it_was_read_as_bytes() -> None:
     """Text that an earlier call read unchecked is checked when it is handed out as text."""
     async with connected_pair() as pair:
@@ -693,6 +702,47 @@ async def test_a_sender_cancelled_while_it_waits_for_another_sends_nothing() -> 
         assert b"x" * 1000 == await pair.server.receive()
         await pair.client.send("after it")
         assert "after it" == await pair.server.receive()
+
+
+async def test_a_ping_cut_off_in_its_frame_loses_the_connection() -> None:
+    """As with a message; the ping is forgotten."""
+    async with connected_pair(max_buffer_bytes=4) as pair:
+        with anyio.move_on_after(0.01):
+            await pair.client.ping()
+        assert (WebSocketState.CLOSED, 1006) == (pair.client.state, pair.client.close_code)
+        with pytest.raises(WebSocketError, match="cut off"):
+            await pair.client.receive()
+
+
+@pytest.mark.virtual_time
+async def test_nothing_is_sent_while_closing() -> None:
+    """RFC 6455, 5.5.1: no message after the close frame, also while the answer is waited for."""
+    async with connected_pair() as pair, anyio.create_task_group() as tasks:
+        tasks.start_soon(pair.client.close)
+        await anyio.wait_all_tasks_blocked()
+        assert WebSocketState.CLOSING is pair.client.state
+        with pytest.raises(WebSocketError, match="is being closed"):
+            await pair.client.send("too late")
+        await pair.server.wait_closed()
+        await pair.server.hang_up()
+
+
+@pytest.mark.virtual_time
+async def test_pings_that_arrive_after_sending_failed_are_not_answered() -> None:
+    """What the peer said before it went is still read, without a try to answer."""
+    async with connected_pair() as pair:
+        await pair.server.send_bytes(frame(b"p", opcode=Opcode.PING) + frame(b"last") + close_frame(1008, "why"))
+        pair.client_stream.stall()
+        await pair.server_stream.aclose()
+        with pytest.raises(WebSocketError, match="connection lost while sending") as caught:
+            await pair.client.send("into the void")
+        assert isinstance(caught.value.__cause__, anyio.BrokenResourceError)
+        pair.client_stream.resume()
+        batches = pair.client.batches()
+        assert ["last"] == await anext(batches)
+        with pytest.raises(WebSocketError) as caught:
+            await anext(batches)
+        assert (1008, "why") == (caught.value.close_code, caught.value.close_reason)
 
 
 async def test_a_server_gone_is_an_error_for_the_sender_too() -> None:

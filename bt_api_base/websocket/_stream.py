@@ -128,20 +128,23 @@ class StreamWebSocket(WebSocket):
 
     @override
     async def receive(self, decode: Decode = None) -> str | bytes:  # type: ignore[override] # pyright: ignore[reportIncompatibleMethodOverride]
+        inbox = self._inbox
+        if inbox.decode is decode and inbox and not self._reading:
+            # At hand as it is wanted: nothing to wait for, but once in a while others get their turn.
+            self._since_checkpoint += 1
+            if self._since_checkpoint < _ITEMS_PER_CHECKPOINT:
+                return inbox.pop()
+            self._since_checkpoint = 0
         self._start_reading()
         try:
             if self._at_hand(decode):
-                self._since_checkpoint += 1
-                if self._since_checkpoint >= _ITEMS_PER_CHECKPOINT:
-                    self._since_checkpoint = 0
-                    await anyio.lowlevel.checkpoint()
-                return self._inbox.pop()
+                await anyio.lowlevel.checkpoint()
+                return inbox.pop()
             batch = await self._read_batch(decode)
             if not batch:
                 raise self._closed_error()
-            self._inbox.put(batch, decode, self._frames.binary_at)
-            self._since_checkpoint = 0
-            return self._inbox.pop()
+            inbox.put(batch, decode, self._frames.binary_at)
+            return inbox.pop()
         finally:
             self._stop_reading()
 
