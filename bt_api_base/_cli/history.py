@@ -31,8 +31,8 @@ class PriceHistory:
     capacity: int
     bucket_ns: int
     whole: bool = attrs.field(default=False, kw_only=True)
-    prices: list[float | None] = attrs.field(factory=list, init=False)
-    gaps: list[bool] = attrs.field(factory=list, init=False)
+    prices: list[float | None] = attrs.field(factory=list[float | None], init=False)
+    gaps: list[bool] = attrs.field(factory=list[bool], init=False)
     _last: int = attrs.field(default=-1, init=False)
 
     def add(self, time_ns: int, price: float) -> None:

@@ -71,12 +71,11 @@ class Ledger:
 
     sessions: Sequence[VenueSession]
     client: TallyAdapter
-    streams: dict[str, Account] = attrs.field(factory=dict)
-    endings: dict[str, Account] = attrs.field(factory=dict)
-    problems: list[str] = attrs.field(factory=list)
+    streams: dict[str, Account] = attrs.field(factory=dict[str, Account])
+    endings: dict[str, Account] = attrs.field(factory=dict[str, Account])
+    problems: list[str] = attrs.field(factory=list[str])
     connections: int = 0
-    _sent: dict[tuple[int, str], int] = attrs.field(factory=dict)
-    _received: dict[tuple[int, str], int] = attrs.field(factory=dict)
+    _received: dict[tuple[int, str], int] = attrs.field(factory=dict[tuple[int, str], int])
     _settled: int = 0
 
     @property
