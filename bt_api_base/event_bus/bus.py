@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from functools import partial
 from inspect import isawaitable, iscoroutine
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -33,7 +32,8 @@ import anyio.lowlevel
 import attrs
 
 from bt_api_base.event_bus.errors import ErrorHandlerMode, ErrorSeverity, ErrorSink
-from bt_api_base.event_bus.routes import UNKNOWN_ROUTE, Entry, Handler, Publisher, RouteTable, Subscription, event_key
+from bt_api_base.event_bus.publishers import Publisher, Publishers
+from bt_api_base.event_bus.routes import UNKNOWN_ROUTE, Entry, Handler, RouteTable, Subscription, event_key
 from bt_api_base.event_bus.threads import ThreadBridge
 from bt_api_base.event_stream import EventStream, EventStreamStatistics, Overflow, conflation_key
 from bt_api_base.exceptions import ConfigurationError
@@ -135,14 +135,14 @@ class EventBus:
     _table: RouteTable = attrs.field(factory=RouteTable, init=False)
     _bridge: ThreadBridge[tuple[object, object]] = attrs.field(init=False)
     _errors: ErrorSink = attrs.field(init=False)
-    _publishers: dict[str, Publisher] = attrs.field(factory=dict[str, Publisher], init=False)
+    _published: Publishers = attrs.field(init=False)
     _emitted: int = attrs.field(default=0, init=False)
     _delivered: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._table.on_change = self._handlers_changed
         self._bridge = ThreadBridge(self._emit_here, self.thread_buffer_size)
         self._errors = ErrorSink(self.error_mode, deque(maxlen=self.max_errors), self._logger)
+        self._published = Publishers(self._table, self.emit, self._errors)
 
     def __repr__(self) -> str:
         return f"<EventBus {self.error_mode.value} entries={len(self._table.entries)} emitted={self._emitted}>"
@@ -161,8 +161,7 @@ class EventBus:
         """Let the bus belong to the running event loop, so that it takes what other threads emit.
 
         Raises:
-            ConfigurationError: The bus belongs to another event loop that is still there.
-            anyio.NoEventLoopError: No event loop is running in this thread.
+            ConfigurationError: No event loop runs in this thread, or the bus belongs to another that is still there.
         """
         self._bridge.bind()
 
@@ -292,8 +291,7 @@ class EventBus:
 
         Raises:
             ValueError: A limit does not make sense.
-            ConfigurationError: The bus belongs to another event loop that is still there.
-            anyio.NoEventLoopError: No event loop is running in this thread.
+            ConfigurationError: No event loop runs in this thread, or the bus belongs to another that is still there.
         """
         event = event_key(event_type)
         stream: Subscription[Any] = Subscription(
@@ -365,11 +363,7 @@ class EventBus:
         Args:
             name: The events' name; the publisher of a name is always the same.
         """
-        publisher = self._publishers.get(name)
-        if publisher is None:
-            publisher = self._publishers[name] = Publisher(name)
-            self._aim(publisher)
-        return publisher
+        return self._published.publisher(name)
 
     async def publish(self, event_type: object, data: object = None) -> list[Exception]:
         """Hand an event to whoever wants it, awaiting handlers and waiting for room in lossless streams.
@@ -423,12 +417,11 @@ class EventBus:
         """Return the counters of the bus and of its open streams."""
         entries = self._table.entries
         errors = self._errors.counts
+        published = self._published.counts()
         streams = tuple((e.event, e.stream.statistics()) for e in entries if e.stream is not None)
-        publishers = tuple(self._publishers.values())
-        self._delivered += sum(publisher.fold() for publisher in publishers)
         return EventBusStatistics(
-            emitted=self._emitted + sum(publisher.emitted for publisher in publishers),
-            delivered=self._delivered,
+            emitted=self._emitted + published.emitted,
+            delivered=self._delivered + published.delivered,
             errors=sum(errors.values()),
             user_errors=errors[ErrorSeverity.USER_ERROR],
             business_errors=errors[ErrorSeverity.BUSINESS_ERROR],
@@ -441,35 +434,6 @@ class EventBus:
         )
 
     # -- inside --------------------------------------------------------------------------------
-
-    def _handlers_changed(self) -> None:
-        """Let every publisher look anew, when it has its next event: there may be thousands of either."""
-        for publisher in tuple(self._publishers.values()):
-            self._delivered += publisher.fold()
-            publisher.calls, publisher.streams = (partial(self._aim_and_emit, publisher),), 0
-
-    def _aim(self, publisher: Publisher) -> None:
-        """Let a publisher's events go straight to the streams that want them, if only streams do."""
-        entries = self._table.entries
-        reached = tuple(entry.call for entry in entries if entry.wants(publisher.name, ()))
-        only_streams = sum(entry.stream is not None and isinstance(entry.event, str) for entry in entries)
-        if only_streams == len(entries):
-            publisher.calls, publisher.streams = reached, len(reached)
-        else:
-            publisher.calls, publisher.streams = (partial(self._emit_published, publisher.name),), 0
-
-    def _aim_and_emit(self, publisher: Publisher, data: object) -> None:
-        self._aim(publisher)
-        for call in publisher.calls:
-            call(data)
-
-    def _emit_published(self, name: str, data: object) -> None:
-        """Emit a publisher's event, which the publisher counts, and for which nobody could catch an exception."""
-        self._emitted -= 1
-        try:
-            self.emit(name, data)
-        except Exception as error:  # noqa: BLE001 - the producer's other consumers go on
-            self._errors.log(name, "of a published event", error)
 
     def _emit_here(self, item: tuple[object, object]) -> None:
         """Emit what another thread emitted, in the event loop, where nobody could catch an exception."""

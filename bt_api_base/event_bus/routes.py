@@ -15,7 +15,7 @@ from bt_api_base.event_stream import EventStream
 if TYPE_CHECKING:
     from bt_api_base.containers import Event
 
-__all__ = ("UNKNOWN_ROUTE", "Entry", "Handler", "Publisher", "Route", "RouteTable", "Subscription", "event_key")
+__all__ = ("UNKNOWN_ROUTE", "Entry", "Handler", "Route", "RouteTable", "Subscription", "event_key")
 
 T = TypeVar("T")
 
@@ -99,33 +99,6 @@ class _NoData:
 
 
 UNKNOWN_ROUTE = Route(_NoData, (), ())
-
-
-@attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)
-class Publisher:
-    """Whom the events of one name reach, for a producer of very many of them. From `EventBus.publisher`.
-
-    The producer calls each of `calls` with an event's data, in the thread of the bus's event loop, and then adds
-    the event to `emitted`. That is the same as `EventBus.emit`, without a look-up for each event.
-
-    Attributes:
-        name: The events' name.
-        calls: What to call with the data. None of them raises: what the mode ``RAISE`` would raise is logged.
-            Replaced when handlers come or go, so look here for every event.
-        emitted: How many events there were.
-        streams: How many of the calls are streams, which do not count what they take for the bus.
-    """
-
-    name: str
-    calls: tuple[Handler, ...] = ()
-    emitted: int = 0
-    streams: int = 0
-    _folded: int = 0
-
-    def fold(self) -> int:
-        """Return how many events went into streams since the last time."""
-        since, self._folded = self.emitted - self._folded, self.emitted
-        return since * self.streams
 
 
 @attrs.define(eq=False)

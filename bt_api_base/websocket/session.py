@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import time
 from itertools import count, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
 
+from bt_api_base.event_bus import Outlet
 from bt_api_base.exceptions import SubscribeError, WebSocketError
 from bt_api_base.websocket.adapter import Ack, Channel, Control, Heartbeat, Notice, Refusal, StreamAdapter, Unrecognized
 from bt_api_base.websocket.backoff import Pacer
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from bt_api_base.websocket.config import WebSocketConfig
 
 __all__ = ("Session", "SessionObserver", "SessionStats")
+
+
+_NOWHERE = Outlet(len)
+"""Where the events before the first one go."""
 
 
 @attrs.define
@@ -178,7 +183,9 @@ class Session:
         decode = self.adapter.decode_frame
         entries = self.table.entries
         stats = self.stats
-        events = 0
+        # What goes the same way over the bus is handed over at once. Nothing is late for that: no consumer
+        # can run before this method returns.
+        outlet, collected = _NOWHERE, list[Any]()
         for frame in batch:
             try:
                 key, items = decode(frame, local_time)
@@ -194,18 +201,17 @@ class Session:
                 else:
                     stats.unrouted_frames += 1
                 continue
-            publisher = entry.publisher
             for deliver in entry.deliver:
                 deliver(items)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - with a key: events
-            for call in publisher.calls:
-                for item in items:
-                    call(item)
-            count = len(items)
-            publisher.emitted += count
-            events += count
+            if outlet is not entry.publisher.outlet:
+                stats.events += len(collected)
+                outlet.take(collected)
+                outlet, collected = entry.publisher.outlet, []
+            collected += items
+        stats.events += len(collected)
+        outlet.take(collected)
         stats.batches += 1
         stats.frames += len(batch)
-        stats.events += events
 
     def _control(self, messages: Sequence[Event | Control]) -> None:
         for message in messages:
