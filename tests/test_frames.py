@@ -206,6 +206,14 @@ any_frames = st.builds(
     length=st.one_of(st.none(), st.none(), st.integers(0, 400), st.just((1 << 64) - 1)),
 )
 long_forms = st.builds(frame, payloads, opcode=st.sampled_from((1, 2, 9)), length_bits=st.sampled_from((16, 64)))
+slightly_wrong = st.builds(
+    frame,
+    payloads,
+    opcode=st.sampled_from((1, 2, 3)),
+    rsv=st.sampled_from((0, 0, 0, 1, 4)),
+    masked=st.booleans(),
+    length_bits=st.sampled_from((None, 16, 64)),
+)
 bad_text = st.builds(frame, st.sampled_from((b"\xff", b"ok\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80")))
 good_runs = st.lists(st.one_of(ordinary_frames, ordinary_frames, controls, long_forms), max_size=8).map(b"".join)
 streams = st.lists(
@@ -218,6 +226,7 @@ streams = st.lists(
         compressed,
         closes,
         bad_text,
+        slightly_wrong,
         any_frames,
         st.binary(max_size=9),
     ),

@@ -136,7 +136,11 @@ class TrioWebSocket(WebSocket):
                 return []
             message = await self._connection.get_message()
         except trio_websocket.ConnectionClosed:
-            await self._abort()
+            if self._closing:
+                # The library ends reading before the peer has answered; `close` will know how it ended.
+                await self._closed.wait()
+            else:
+                await self._abort()
             return []
         finally:
             self._reading = False
