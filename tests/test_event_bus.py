@@ -411,6 +411,15 @@ class TestErrors:
             assert [error] == bus.emit("x", 1)
         assert [1] == seen.seen
 
+    def test_the_mode_can_be_changed(self, bus: EventBus) -> None:
+        """What holds from now on is what was set last."""
+        bus.on("x", failing(ValueError("no")))
+        bus.error_mode = ErrorHandlerMode.RAISE
+        assert bus.error_mode is ErrorHandlerMode.RAISE
+        with pytest.raises(ValueError, match="no"):
+            bus.emit("x")
+        assert [] == bus.get_last_errors()
+
     def test_raise_groups_several(self) -> None:
         """Two failures are raised together, in order."""
         bus = EventBus(error_mode=ErrorHandlerMode.RAISE)
@@ -482,6 +491,59 @@ class TestErrors:
         """Only coroutines are a mistake."""
         bus.on("x", lambda data: [data])
         assert [] == bus.emit("x", 1)
+
+
+class TestPublishers:
+    """Emitting very many events of one name."""
+
+    async def test_streams_get_what_emit_would_give_them(self, bus: EventBus) -> None:
+        """Names, patterns and types: everybody gets every event, in order, and it is counted."""
+        publisher = bus.publisher(NAME)
+        assert publisher is bus.publisher(NAME)
+        publisher.outlet.take([0])
+        with bus.open_stream(NAME, 10) as by_name, bus.open_stream("tick.*", 10) as by_pattern:
+            publisher.outlet.take([1, 2])
+            with bus.open_stream(int, 10) as by_type:
+                publisher.outlet.take([3])
+                assert [3] == await by_type.receive_batch()
+            publisher.outlet.take([4])
+            assert [1, 2, 3, 4] == await by_name.receive_batch() == await by_pattern.receive_batch()
+            publisher.outlet.take([])
+        publisher.outlet.take([5])
+        assert (6, 9) == (bus.statistics().emitted, bus.statistics().delivered)
+
+    async def test_handlers_get_them_too(self, bus: EventBus, seen: Recorder) -> None:
+        """A handler beside a stream changes nothing for either."""
+        publisher = bus.publisher(NAME)
+        with bus.open_stream("tick.*", 10) as stream, bus.on(NAME, seen):
+            publisher.outlet.take([1, 2])
+            bus.once("*", seen)
+            publisher.outlet.take([3])
+            assert [1, 2, 3] == await stream.receive_batch()
+        publisher.outlet.take([4])
+        assert [1, 2, 3, 3] == seen.seen
+        assert (4, 7) == (bus.statistics().emitted, bus.statistics().delivered)
+
+    async def test_names_that_go_the_same_way_share_it(self, bus: EventBus) -> None:
+        """A producer can hand over at once what reaches the same streams; handlers for other names do not matter."""
+        bus.on("ws.*", print)
+        ticks, more_ticks, trades = map(bus.publisher, ("tick.a", "tick.b", "trade.a"))
+        with bus.open_stream("tick.*", 10) as stream:
+            for publisher in (ticks, more_ticks, trades):
+                publisher.outlet.take([publisher.name])
+            assert ticks.outlet is more_ticks.outlet
+            assert ticks.outlet is not trades.outlet
+            assert ["tick.a", "tick.b"] == await stream.receive_batch()
+
+    def test_nobody_is_there_to_be_raised_to(self, seen: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+        """A failing handler does not reach the producer, whatever the mode; the others get every event."""
+        bus = EventBus(error_mode=ErrorHandlerMode.RAISE)
+        bus.on("x", failing(ValueError("handler failed")))
+        bus.on("x", seen)
+        bus.publisher("x").outlet.take([1, 2])
+        assert [1, 2] == seen.seen
+        assert 2 == bus.statistics().errors
+        assert "handler failed" in capsys.readouterr().err
 
 
 class TestPublish:

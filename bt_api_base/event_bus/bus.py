@@ -129,7 +129,7 @@ class EventBus:
     """
 
     _logger: Any = attrs.field(default=None)
-    error_mode: ErrorHandlerMode = attrs.field(default=ErrorHandlerMode.LOG, converter=ErrorHandlerMode)
+    _error_mode: ErrorHandlerMode = attrs.field(default=ErrorHandlerMode.LOG, converter=ErrorHandlerMode)
     thread_buffer_size: int = attrs.field(default=10_000, kw_only=True, validator=attrs.validators.ge(1))
     max_errors: int = attrs.field(default=1_000, kw_only=True, validator=attrs.validators.ge(1))
     _table: RouteTable = attrs.field(factory=RouteTable, init=False)
@@ -141,11 +141,20 @@ class EventBus:
 
     def __attrs_post_init__(self) -> None:
         self._bridge = ThreadBridge(self._emit_here, self.thread_buffer_size)
-        self._errors = ErrorSink(self.error_mode, deque(maxlen=self.max_errors), self._logger)
+        self._errors = ErrorSink(self._error_mode, deque(maxlen=self.max_errors), self._logger)
         self._published = Publishers(self._table, self.emit, self._errors)
 
     def __repr__(self) -> str:
         return f"<EventBus {self.error_mode.value} entries={len(self._table.entries)} emitted={self._emitted}>"
+
+    @property
+    def error_mode(self) -> ErrorHandlerMode:
+        """What becomes of an exception that a handler raises. May be changed at any time."""
+        return self._errors.mode
+
+    @error_mode.setter
+    def error_mode(self, mode: ErrorHandlerMode) -> None:
+        self._errors.mode = ErrorHandlerMode(mode)
 
     async def __aenter__(self) -> Self:
         self.bind()

@@ -117,9 +117,12 @@ class Publishers:
     def _find_outlet(self, name: str) -> Outlet:
         """Return the way straight to the streams that want the name's events, if only streams do."""
         entries = self._table.entries
-        if any(entry.stream is None or not isinstance(entry.event, str) for entry in entries):
+        wanting = tuple(entry for entry in entries if entry.wants(name, ()))
+        # Handlers for other names do not matter; those for a type do, because any data may be of that type.
+        by_name = all(isinstance(entry.event, str) for entry in entries)
+        if not by_name or any(entry.stream is None for entry in wanting):
             return Outlet(partial(self._emit_each, name))
-        streams = tuple(entry.stream for entry in entries if entry.wants(name, ()))
+        streams = tuple(entry.stream for entry in wanting)
         outlet = self._outlets.get(streams)
         if outlet is None:
             offers = tuple(stream.offer_many for stream in streams if stream is not None)
