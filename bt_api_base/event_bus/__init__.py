@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bt_api_base.event_bus.bus import EventBus, EventBusStatistics, Registration
+from bt_api_base.event_bus.bus import EventBus
 from bt_api_base.event_bus.errors import ErrorHandlerMode, ErrorSeverity, error_severity
 from bt_api_base.event_bus.publishers import Outlet, Publisher
-from bt_api_base.event_bus.routes import Subscription
+from bt_api_base.event_bus.routes import Registration, Subscription
+from bt_api_base.event_bus.statistics import EventBusStatistics
 
 __all__ = (
     "ErrorHandlerMode",

@@ -33,9 +33,18 @@ import attrs
 
 from bt_api_base.event_bus.errors import ErrorHandlerMode, ErrorSeverity, ErrorSink
 from bt_api_base.event_bus.publishers import Publisher, Publishers
-from bt_api_base.event_bus.routes import UNKNOWN_ROUTE, Entry, Handler, RouteTable, Subscription, event_key
+from bt_api_base.event_bus.routes import (
+    UNKNOWN_ROUTE,
+    Entry,
+    Handler,
+    Registration,
+    RouteTable,
+    Subscription,
+    event_key,
+)
+from bt_api_base.event_bus.statistics import EventBusStatistics
 from bt_api_base.event_bus.threads import ThreadBridge
-from bt_api_base.event_stream import EventStream, EventStreamStatistics, Overflow, conflation_key
+from bt_api_base.event_stream import EventStream, Overflow, conflation_key
 from bt_api_base.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -44,70 +53,12 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ("EventBus", "EventBusStatistics", "Registration")
+__all__ = ("EventBus",)
 
 T = TypeVar("T")
 HandlerT = TypeVar("HandlerT", bound=Handler)
 
 _REUSABLE = frozenset({dict, list, set, bytearray})
-
-
-@attrs.frozen(kw_only=True)
-class EventBusStatistics:
-    """An event bus at one moment.
-
-    Attributes:
-        emitted: Events that came, by `EventBus.emit` and `EventBus.publish`.
-        delivered: Times that a handler or a stream took one.
-        errors: Exceptions that handlers raised; the sum of the next three.
-        user_errors: Those of `ErrorSeverity.USER_ERROR`.
-        business_errors: Those of `ErrorSeverity.BUSINESS_ERROR`.
-        system_errors: Those of `ErrorSeverity.SYSTEM_ERROR`.
-        handlers: Registered handlers.
-        streams: Open streams: what each was opened for, and its counters.
-        thread_handled: Events from other threads that the event loop took.
-        thread_pending: Events from other threads that it has yet to take.
-        thread_dropped: Events from other threads that were forgotten: more came than the buffer holds, or the event
-            loop was gone.
-    """
-
-    emitted: int
-    delivered: int
-    errors: int
-    user_errors: int
-    business_errors: int
-    system_errors: int
-    handlers: int
-    streams: tuple[tuple[str | type, EventStreamStatistics], ...]
-    thread_handled: int
-    thread_pending: int
-    thread_dropped: int
-
-
-@attrs.frozen(eq=False)
-class Registration:
-    """A handler on a bus, from `EventBus.on` or `EventBus.once`. As a context manager it cancels itself at the end.
-
-    Attributes:
-        event: The name, pattern or type it is registered for.
-        handler: What is called.
-    """
-
-    event: str | type
-    handler: Handler
-    _cancel: Callable[[], None] = attrs.field(repr=False)
-
-    def cancel(self) -> None:
-        """Take the handler off the bus. Doing so again does nothing."""
-        self._cancel()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._cancel()
 
 
 # Without NO_OP, attrs would look at every assignment in Python, which makes a counter as expensive as an event.

@@ -13,9 +13,13 @@ from bt_api_base.containers import event_name
 from bt_api_base.event_stream import EventStream
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
     from bt_api_base.containers import Event
 
-__all__ = ("UNKNOWN_ROUTE", "Entry", "Handler", "Route", "RouteTable", "Subscription", "event_key")
+__all__ = ("UNKNOWN_ROUTE", "Entry", "Handler", "Registration", "Route", "RouteTable", "Subscription", "event_key")
 
 T = TypeVar("T")
 
@@ -35,6 +39,32 @@ def event_key(event: object) -> str | type:
     if not event:
         raise ValueError("an event's name cannot be empty")
     return str.__str__(event)  # of an enumeration's member, its value
+
+
+@attrs.frozen(eq=False)
+class Registration:
+    """A handler on a bus, from `EventBus.on` or `EventBus.once`. As a context manager it cancels itself at the end.
+
+    Attributes:
+        event: The name, pattern or type it is registered for.
+        handler: What is called.
+    """
+
+    event: str | type
+    handler: Handler
+    _cancel: Callable[[], None] = attrs.field(repr=False)
+
+    def cancel(self) -> None:
+        """Take the handler off the bus. Doing so again does nothing."""
+        self._cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._cancel()
 
 
 @attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)

@@ -19,11 +19,10 @@ Whatever a stream could not keep is counted, and what happens then is chosen wit
 
 from __future__ import annotations
 
-import copy
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -31,7 +30,10 @@ import attrs
 from anyio.abc import ObjectReceiveStream
 from typing_extensions import Self, override
 
+from bt_api_base.event_stream.batches import Batches
+from bt_api_base.event_stream.fresh_error import fresh_error
 from bt_api_base.event_stream.overflow import EventStreamStatistics, Overflow, conflation_key
+from bt_api_base.event_stream.turns import Turns
 from bt_api_base.exceptions import SlowConsumerError
 
 if TYPE_CHECKING:
@@ -95,13 +97,15 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
     _news: tuple[MemoryObjectSendStream[None], MemoryObjectReceiveStream[None]] | None = attrs.field(
         default=None, init=False
     )
-    _senders: deque[anyio.Event] = attrs.field(factory=deque[anyio.Event], init=False)
+    _turns: Turns = attrs.field(factory=Turns, init=False)
+    _senders: deque[anyio.Event] = attrs.field(init=False)  # those of the turns: looked at for every item
     _over: bool = attrs.field(default=False, init=False)
     _closed: bool = attrs.field(default=False, init=False)
     _error: Exception | None = attrs.field(default=None, init=False)
     _on_over: list[Callable[[], object]] = attrs.field(factory=list["Callable[[], object]"], init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._senders = self._turns.queue
         self._limit = self.max_buffer_size
         if self.overflow is Overflow.BLOCK:
             self._limit = (
@@ -182,19 +186,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         """
         await anyio.lowlevel.checkpoint()
         if self._senders or not self._has_room():
-            turn = anyio.Event()
-            self._senders.append(turn)
-            try:
-                # The first in the queue stays there until it has what it waited for, so nobody gets ahead of it.
-                while self._senders[0] is not turn or not self._has_room():
-                    await turn.wait()
-                    if self._over:
-                        break
-                    if not self._has_room():
-                        turn = self._senders[0] = anyio.Event()
-            finally:
-                self._senders.remove(turn)
-                self._wake_sender()
+            await self._turns.wait(self._has_room)
         if self._over:
             if self._closed or self._error is not None:
                 raise anyio.BrokenResourceError from self._error
@@ -237,7 +229,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         self._delivered += 1
         item = self._pop()
         if self._senders:
-            self._wake_sender()
+            self._turns.wake(self._has_room)
         return item
 
     @override
@@ -255,7 +247,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         self._delivered += 1
         item = self._pop()
         if self._senders:
-            self._wake_sender()
+            self._turns.wake(self._has_room)
         return item
 
     async def receive_batch(self, max_items: int | None = None) -> list[T]:
@@ -279,7 +271,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
             buffer.clear()
         self._delivered += len(batch)
         if self._senders:
-            self._wake_sender()
+            self._turns.wake(self._has_room)
         return batch
 
     def batches(self, max_items: int | None = None) -> AsyncIterator[list[T]]:
@@ -289,7 +281,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         """
         if max_items is not None and max_items < 1:
             raise ValueError(f"max_items must be at least 1, not {max_items}")
-        return _Batches(self, max_items)
+        return Batches(self, max_items)
 
     def receive_nowait(self) -> T:
         """Take the next item if there is one.
@@ -306,7 +298,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         self._delivered += 1
         item = self._pop()
         if self._senders:
-            self._wake_sender()
+            self._turns.wake(self._has_room)
         return item
 
     def close(self) -> None:
@@ -455,16 +447,12 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         if self._closed:
             raise anyio.ClosedResourceError
         if self._error is not None:
-            raise _fresh(self._error)
+            raise fresh_error(self._error)
         if self._over:
             raise anyio.EndOfStream
 
     def _has_room(self) -> bool:
         return self._over or self.overflow is not Overflow.BLOCK or len(self._items) < self.max_buffer_size
-
-    def _wake_sender(self) -> None:
-        if self._senders and self._has_room():
-            self._senders[0].set()
 
     def _finish(self) -> None:
         if self._over:
@@ -472,8 +460,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         self._over = True
         self._room = -1  # sends `offer` to `_overflow`, which ignores the item
         self._close_news()
-        for turn in self._senders:
-            turn.set()
+        self._turns.wake_all()
         callbacks, self._on_over = self._on_over, []
         for callback in callbacks:
             callback()
@@ -482,38 +469,3 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         if self._news is not None:
             self._news[0].close()
             self._news[1].close()
-
-
-@attrs.define(eq=False)
-class _Batches(Generic[T]):
-    """What `EventStream.batches` returns. No generator: leaving the loop early leaves nothing to be closed."""
-
-    _stream: EventStream[T]
-    _max_items: int | None
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> list[T]:
-        try:
-            return await self._stream.receive_batch(self._max_items)
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
-
-
-def _fresh(error: Exception) -> Exception:
-    """Return a copy of an error, to be raised by one consumer of several, or once of several times.
-
-    An exception collects the traceback of each place it is raised in; the copy starts with that of its origin.
-    One that cannot be copied is returned as it is.
-    """
-    try:
-        fresh: Any = copy.copy(error)
-    except Exception:  # noqa: BLE001 - a constructor may want anything
-        return error
-    if type(fresh) is not type(error):
-        return error
-    fresh.__cause__ = error.__cause__
-    fresh.__context__ = error.__context__
-    fresh.__suppress_context__ = error.__suppress_context__
-    return fresh.with_traceback(error.__traceback__)
