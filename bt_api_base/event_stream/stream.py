@@ -84,6 +84,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
     _items: deque[T] = attrs.field(factory=deque[T], init=False)
     _latest: OrderedDict[Hashable, T] = attrs.field(factory=OrderedDict[Hashable, T], init=False)
     _buffer: deque[T] | OrderedDict[Hashable, T] = attrs.field(init=False)
+    _append: Callable[[T], None] = attrs.field(init=False)
     _pop: Callable[[], T] = attrs.field(init=False)
     _limit: int = attrs.field(init=False)  # items there may be at all
     _room: int = attrs.field(init=False)  # items that `offer` appends without a second look
@@ -106,6 +107,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
 
     def __attrs_post_init__(self) -> None:
         self._senders = self._turns.queue
+        self._append = self._items.append
         self._limit = self.max_buffer_size
         if self.overflow is Overflow.BLOCK:
             self._limit = (
@@ -143,7 +145,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         A stream that is over ignores it.
         """
         if len(self._buffer) < self._room:
-            self._items.append(item)
+            self._append(item)
             if self._waiting:
                 self._wake()
         else:
