@@ -1,17 +1,20 @@
-"""Gives the reference the constructors that attrs and msgspec make, which are nowhere in the source.
+"""Gives the reference the constructors that attrs and msgspec make, and makes docstrings Markdown throughout.
 
 Griffe reads the source without running it, so it takes a class of attrs or a `msgspec.Struct` for one without
 parameters. Here each such class is imported, and what it can be called with is asked of the class itself; annotations
 are taken from the source, as they are written there.
+
+Docstrings are Markdown but for two things that read better in the source: blocks after ``::``, and tables with rules.
 """
 
 from __future__ import annotations
 
 import inspect
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from griffe import Class, Extension, Function, Module, Parameter, ParameterKind, Parameters
+from griffe import Alias, Class, Extension, Function, Module, Object, Parameter, ParameterKind, Parameters
 
 if TYPE_CHECKING:
     from griffe import Expr
@@ -25,18 +28,30 @@ _KINDS = {
 }
 
 
-class MadeConstructors(Extension):
-    """Adds ``__init__`` to classes of attrs and msgspec."""
+_RULED_TABLE = re.compile(r"^=+(?: +=+)+\n.*?^=+(?: +=+)+$", re.MULTILINE | re.DOTALL)
+_LITERAL_MARK = re.compile(r"(?:^|(?<=:)):{1,2}$(?=\n\n    )", re.MULTILINE)
+
+
+class Readable(Extension):
+    """Adds ``__init__`` to classes of attrs and msgspec, and makes docstrings Markdown."""
 
     def on_package(self, *, pkg: Module, **_: object) -> None:
         """Walk over a package that was read."""
+        _make_markdown(pkg)
         _walk(pkg)
+
+
+def _make_markdown(owner: Object) -> None:
+    if owner.docstring is not None:
+        text = _LITERAL_MARK.sub("", owner.docstring.value)
+        owner.docstring.value = _RULED_TABLE.sub(lambda table: f"```text\n{table[0]}\n```", text)
 
 
 def _walk(parent: Module | Class) -> None:
     for member in list(parent.members.values()):
-        if member.is_alias:
+        if isinstance(member, Alias):
             continue
+        _make_markdown(member)
         if isinstance(member, Class):
             if "__init__" not in member.members:
                 _add_constructor(member)
