@@ -156,6 +156,7 @@ class Peer:
         self._marks: list[object] = []
         self._eof_due = False
         self._writing = False
+        self._unwritable = False
         self._wake = anyio.Event()
         self._drained = anyio.Event()
         self._fragments: list[bytes] = []
@@ -219,7 +220,7 @@ class Peer:
         Cancellation:
             Safe: nothing is lost or sent twice.
         """
-        while (self._frames or self._writing) and not self.ended.is_set():
+        while (self._frames or self._writing) and not self._unwritable and not self.ended.is_set():
             await self._drained.wait()
 
     async def run(self, gate: Callable[[], anyio.Event | None]) -> None:
@@ -395,6 +396,8 @@ class Peer:
                 self._wake = anyio.Event()
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError, WebSocketException):
             self._end(Ending.LOST)  # the reading task sees the same and ends the connection
+            self._unwritable = True
+            self._drained.set()
 
 
 def _prepare_reset(stream: ByteStream) -> None:
