@@ -196,6 +196,14 @@ async def test_a_message_beyond_the_send_limit_is_refused() -> None:
         assert "x" * 10 == await pair.server.receive()
 
 
+@pytest.mark.parametrize("message", [5, None, {"op": "subscribe"}, ["a"]])
+async def test_what_is_neither_text_nor_bytes_cannot_be_sent(message: Any) -> None:
+    """A dict wants to be encoded first, and a number is no count of zero bytes."""
+    async with connected_pair() as pair:
+        with pytest.raises(TypeError):
+            await pair.client.send(message)
+
+
 async def test_the_subprotocol_and_the_response_are_known() -> None:
     """What the server chose is to be seen."""
     async with (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -10,12 +11,14 @@ import pytest
 import trustme
 
 from bt_api_base.exceptions import ConfigurationError, WebSocketError
+from bt_api_base.testing.cancellation import sweep_cancellation
 from bt_api_base.testing.leaks import assert_no_leaks
 from bt_api_base.websocket import WebSocketState, open_websocket
 from tests.test_frames import frame
 from tests.websocket_server import ServerConnection, echo, serve, serve_streams
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
     from anyio.abc import ByteStream
@@ -300,6 +303,25 @@ async def test_leaving_the_block_by_an_error_tells_the_server(error: type[Except
                     await ws.receive()
             assert scope.cancelled_caught
     assert [code] == codes
+
+
+@on_trio
+async def test_opening_leaves_nothing_behind() -> None:
+    """Cancelled anywhere, the socket is closed."""
+
+    @asynccontextmanager
+    async def scenario() -> AsyncGenerator[Callable[[], Awaitable[object]]]:
+        async with serve(echo) as server:
+
+            async def operation() -> None:
+                async with open_with_trio(server.url) as ws:
+                    await ws.send("a")
+                    assert "a" == await ws.receive()
+
+            yield operation
+
+    sweep = await sweep_cancellation(scenario)
+    assert sweep.suspensions > 5
 
 
 # How a connection is not made

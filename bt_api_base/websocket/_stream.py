@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
     from bt_api_base.websocket._dial import Dialled
 
-_READ_SIZE: Final = 256 * 1024
-"""Bytes asked for in one read: what asyncio reads at most, so that nothing it read is cut up again."""
+_READ: Final = 64 * 1024
+"""Bytes asked for in one read, ordinarily. A buffer is allocated for each: up to this size from memory at hand (3 us
+with the read itself), beyond it from the kernel, page by page (30-60 us)."""
+
+_READ_IN_A_FLOOD: Final = 256 * 1024
+"""Bytes asked for when the last read was full: fewer turns of the event loop, and what asyncio reads at once anyway."""
 
 _LINGER: Final = 1.0
 """Seconds for the server to close TCP first once all is said, as RFC 6455, 7.1.1 wants it to."""
@@ -61,6 +65,7 @@ class StreamWebSocket(WebSocket):
         self._writer = Writer(dialled.stream, send_timeout=send_timeout, on_failure=self._on_write_failure)
         self._inbox = Inbox()
         self._since_checkpoint = 0
+        self._read_size = _READ
         self._reading = False
         self._reader_left = anyio.Event()
         self._closing = False
@@ -215,7 +220,9 @@ class StreamWebSocket(WebSocket):
         if self._unread:
             chunk, self._unread = self._unread, b""
             return chunk
-        return await self._stream.receive(_READ_SIZE)
+        chunk = await self._stream.receive(self._read_size)
+        self._read_size = _READ_IN_A_FLOOD if len(chunk) >= _READ else _READ
+        return chunk
 
     async def _read(self, decode: Decode) -> list[str | bytes]:
         """Do one read and take in what it brings."""
@@ -239,10 +246,8 @@ class StreamWebSocket(WebSocket):
 
     @override
     async def send(self, message: str | bytes) -> None:
-        if isinstance(message, str):
-            is_text, data = True, message.encode()
-        else:
-            is_text, data = False, bytes(message)
+        is_text = isinstance(message, str)
+        data = message.encode() if isinstance(message, str) else bytes(memoryview(message))
         if self._max_send_size is not None and len(data) > self._max_send_size:
             raise ValueError(f"a message of {len(data)} bytes exceeds max_send_size={self._max_send_size}")
         async with self._writer.lock:
