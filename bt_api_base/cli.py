@@ -45,6 +45,7 @@ app = App(
     help="Market data of exchanges, live, simulated or recorded, as typed events.",
     version=f"bt-api-base {__version__}",
     version_format="plaintext",
+    suppress_keyboard_interrupt=False,
 )
 
 

@@ -385,7 +385,11 @@ def test_rates_are_per_symbol() -> None:
             "one has 2 of 3 channels back",
         ),
         (happened(events.Stale, 0, silence=1.25), "warning", "one has been silent for 1.2 s and is replaced"),
-        (happened(events.Failed, 0, attempts=4, reason="refused"), "error", "one is given up after 4 failures: refused"),
+        (
+            happened(events.Failed, 0, attempts=4, reason="refused"),
+            "error",
+            "one is given up after 4 failures: refused",
+        ),
         (happened(events.BadFrame, 0, reason="no JSON"), "warning", "one skipped a frame: no JSON"),
         (
             happened(events.VenueNotice, 0, kind="shutdown", message="", closing=True),

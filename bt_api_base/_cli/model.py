@@ -189,7 +189,7 @@ class ViewModel:
                 self._file(local_time, now_ns, same_time)
                 local_time, same_time = event.local_time, 0
             same_time += 1
-            if event.server_time:
+            if event.server_time and local_time:
                 lag_of_venue(event.local_time - event.server_time)
             kind = type(event).__name__
             kinds[kind] = kinds.get(kind, 0) + 1
@@ -197,7 +197,7 @@ class ViewModel:
         self._file(local_time, now_ns, same_time)
         self.events += len(events)
         if not self.live:
-            self.clock_ns = local_time or self.clock_ns
+            self.clock_ns = max((state.last_time for state in symbols.values()), default=0)
 
     def _file(self, local_time: int, now_ns: int, count: int) -> None:
         if count and self.live:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ("FrameRecorder", "meta_path")
 
-_FLUSH_INTERVAL = 0.25
 _NS_PER_SECOND = 1_000_000_000
 
 
@@ -39,11 +38,13 @@ class FrameRecorder:
         path: The file of frames. Neither it nor the file of times may exist.
         frames: Frames recorded.
         altered: Of these, how many had a line break within, which became a space.
+        flush_interval: Seconds between two writes.
     """
 
     path: Path
     frames: int = 0
     altered: int = 0
+    flush_interval: float = attrs.field(default=0.25, kw_only=True)
     _lines: list[bytes] = attrs.field(factory=list[bytes])
     _times: list[bytes] = attrs.field(factory=list[bytes])
 
@@ -72,7 +73,7 @@ class FrameRecorder:
                 task_status.started()
                 try:
                     while True:
-                        await anyio.sleep(_FLUSH_INTERVAL)
+                        await anyio.sleep(self.flush_interval)
                         # The thread gets batches that nobody adds to any more.
                         await anyio.to_thread.run_sync(_write, frames, times, *self._take_batch())
                 finally:

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from bt_api_base._cli.model import Progress, ViewModel
 from bt_api_base._cli.pipeline import Pipeline, Wish
-from bt_api_base._cli.runtime import EXIT_FAILURE, Backend, CommandError, Interrupts, interrupts, wait_until
+from bt_api_base._cli.runtime import EXIT_FAILURE, Backend, CommandError, Interrupts, interrupts
 from bt_api_base._cli.screen import Screen, console
 from bt_api_base._cli.tally import TallyAdapter
 from bt_api_base._cli.view import connections_table, market_tables
@@ -30,7 +30,7 @@ from bt_api_base.websocket.adapter import Channel, Decoded, Notice, StreamAdapte
 from bt_api_base.websocket.config import WebSocketConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import RenderableType
@@ -151,8 +151,8 @@ class ReplayAdapter(TallyAdapter):
         self.received = 0
         self.own_frames = 0
         self._recording = recording
-        self.done: Callable[[], object] = lambda: None
-        """Called with the last frame."""
+        self.all_received = anyio.Event()
+        """Set with the last frame."""
         self._times: deque[int] = deque()
         self._asked = 0
 
@@ -178,11 +178,11 @@ class ReplayAdapter(TallyAdapter):
             # The replay begins when all channels are subscribed to, so the answers come before anything recorded.
             self.own_frames += 1
             return super().decode_frame(frame, local_time)
-        recorded_time = self._times.popleft()
+        recorded_time = self._times.popleft() if self._times else 0
         self.received += 1
         if self.received == self._recording.frames:
-            self.done()
-        key, items = decoded = super().decode_frame(frame, recorded_time or local_time)
+            self.all_received.set()
+        key, items = decoded = super().decode_frame(frame, recorded_time)
         if key is None and any(isinstance(item, Notice) for item in items):
             # The venue that said so is long gone: its last words must not end this connection.
             return None, [msgspec.structs.replace(i, closing=False) if isinstance(i, Notice) else i for i in items]
@@ -239,13 +239,12 @@ async def run_replay(options: ReplayOptions) -> int:
         pipeline = await stack.enter_async_context(
             Pipeline.open(model, config, replayer, overflow=Overflow.BLOCK, buffer_size=_MOST_WAITING)
         )
-        replayer.done = pipeline.stop_watching
         screen = Screen(model, console(), pipeline.poll, plain=options.plain)
         replay = _Replay(recording, replayer, venue, pipeline, screen)
         finished = await replay.play(stop)
         replay.show_progress()
         screen.refresh()
-    agrees, account = replay.account(finished=finished)
+        agrees, account = replay.account(finished=finished)
     screen.finish(market_tables(model), connections_table(model), account)
     if not finished:
         return stop.exit_status(bounded=True)
@@ -275,9 +274,17 @@ class _Replay:
 
     async def _play(self) -> None:
         await self.pipeline.subscribe([Wish(key, "") for key in self.recording.channels])
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._give_up)
+            await self.adapter.all_received.wait()
+            tasks.cancel_scope.cancel()
+        self.pipeline.stop_watching()
+
+    async def _give_up(self) -> None:
+        """Wait no longer for frames that should have come by now."""
         await self.venue.wait_finished()
-        # Its next attempt to connect shows that the client is done with everything that was sent.
-        await wait_until(lambda: len(self.adapter.attempts) > 1, _SETTLE_TIMEOUT)
+        await anyio.sleep(_SETTLE_TIMEOUT)
+        self.adapter.all_received.set()
 
     async def _follow(self) -> None:
         while True:

@@ -131,7 +131,8 @@ class SymbolState:
 
     def take(self, event: Event) -> None:
         """Take one event in."""
-        time_ns = event.local_time
+        # Recordings without times have the venue's stamps at best, and else no time at all.
+        time_ns = event.local_time or event.server_time
         if self.gap_since:
             if time_ns > self._lost_at:
                 self._close_gap(time_ns)
@@ -140,7 +141,7 @@ class SymbolState:
         self.events += 1
         if not self.first_time:
             self.first_time = time_ns
-        self.last_time = time_ns
+        self.last_time = time_ns or self.last_time
         if type(event) is Tick:
             if event.bid_price is not None and event.ask_price is not None:
                 self._quote(time_ns, event.bid_price, event.ask_price)
