@@ -243,12 +243,13 @@ class Peer:
                     tasks.cancel_scope.cancel()
         finally:
             self._end(Ending.CUT)
-            self.ended.set()
             self._drained.set()
             with anyio.CancelScope(shield=True):
                 await self._stream.aclose()
             if self._handler is not None:
                 self._handler.ended()
+            # Last, so that whoever waited for the end finds the records complete.
+            self.ended.set()
 
     async def _serve(self, gate: Callable[[], anyio.Event | None], tasks: TaskGroup) -> None:
         protocol = self._protocol
