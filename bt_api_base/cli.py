@@ -31,7 +31,7 @@ from bt_api_base._cli.runtime import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ("app", "main")
+__all__ = ("app", "demo", "main", "replay", "watch")
 
 _SYMBOLS = ("BTC-USDT", "ETH-USDT", "BNB-USDT", "SOL-USDT", "XRP-USDT")
 _DURATION_ELSEWHERE = 10.0
