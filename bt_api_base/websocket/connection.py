@@ -196,6 +196,8 @@ class SupervisedConnection:
                 await session.run()
         except (WebSocketError, ConfigurationError, OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as e:
             error = e
+            if isinstance(e, WebSocketError) and not e.exchange_name:
+                e.exchange_name = self.config.exchange_name  # which the transport does not know
         except Exception as e:  # noqa: BLE001 - a bug in an adapter must reach this venue's consumers, and only them
             self._log.exception("connection failed unexpectedly", connection=self.connection_id)
             error = WebSocketError(self.config.exchange_name, f"internal failure: {type(e).__name__}: {e}")
