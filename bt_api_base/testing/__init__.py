@@ -4,7 +4,7 @@
 * `leaks`: the assertion that no task, socket or thread is left.
 * `cancellation`: an operation cancelled at each of its suspensions.
 * `streams`: byte streams in memory, with scripted faults.
-* `simulated_venue`: a venue on loopback.
+* `simulated_venue`: a venue on loopback, over markets of its own; `replay_venue`: one that plays recordings back.
 * `pytest_plugin`: all of it as pytest fixtures and markers.
 """
 
@@ -25,21 +25,37 @@ if TYPE_CHECKING:
         virtual_backend as virtual_backend,
     )
     from bt_api_base.testing.leaks import LeakError as LeakError, assert_no_leaks as assert_no_leaks
+    from bt_api_base.testing.market import Market as Market, MarketSpec as MarketSpec
+    from bt_api_base.testing.peer import Ending as Ending
+    from bt_api_base.testing.recorded_frames import (
+        RecordedFrame as RecordedFrame,
+        recorded_frames as recorded_frames,
+    )
+    from bt_api_base.testing.replay_venue import ReplayVenue as ReplayVenue
     from bt_api_base.testing.simulated_venue import SimulatedVenue as SimulatedVenue
     from bt_api_base.testing.streams import (
         MemoryByteStream as MemoryByteStream,
         memory_stream_pair as memory_stream_pair,
     )
+    from bt_api_base.testing.venue_records import StreamRecord as StreamRecord, VenueSession as VenueSession
 
 _MODULES = {
     "CancellationSweep": "cancellation",
+    "Ending": "peer",
     "LeakError": "leaks",
+    "Market": "market",
+    "MarketSpec": "market",
     "MemoryByteStream": "streams",
+    "RecordedFrame": "recorded_frames",
+    "ReplayVenue": "replay_venue",
     "SimulatedVenue": "simulated_venue",
+    "StreamRecord": "venue_records",
     "VIRTUAL_BACKENDS": "clock",
+    "VenueSession": "venue_records",
     "VirtualTimeLoop": "clock",
     "assert_no_leaks": "leaks",
     "memory_stream_pair": "streams",
+    "recorded_frames": "recorded_frames",
     "sweep_cancellation": "cancellation",
     "virtual_backend": "clock",
 }
@@ -51,12 +67,20 @@ if not TYPE_CHECKING:
 __all__ = (
     "VIRTUAL_BACKENDS",
     "CancellationSweep",
+    "Ending",
     "LeakError",
+    "Market",
+    "MarketSpec",
     "MemoryByteStream",
+    "RecordedFrame",
+    "ReplayVenue",
     "SimulatedVenue",
+    "StreamRecord",
+    "VenueSession",
     "VirtualTimeLoop",
     "assert_no_leaks",
     "memory_stream_pair",
+    "recorded_frames",
     "sweep_cancellation",
     "virtual_backend",
 )
