@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for every column of the tables, whatever the tests run in."""
+    monkeypatch.setenv("COLUMNS", "120")
+
 
 VENUE = "BINANCE___SPOT"
 QUOTE = '{"stream":"btcusdt@bookTicker","data":{"u":%d,"s":"BTCUSDT","b":"%.2f","B":"3.5","a":"%.2f","A":"1.5"}}'
@@ -145,11 +154,25 @@ async def test_frames_that_cannot_be_decoded_are_recorded_too(tmp_path: Path) ->
 # -- watching ----------------------------------------------------------------------------------------
 
 
+async def watch_until_sent(venue: SimulatedVenue, frames: int, **changes: object) -> int:
+    """Watch a venue until it has sent so many frames, and then as if the user pressed Ctrl-C."""
+    statuses: list[int] = []
+
+    async def watch() -> None:
+        statuses.append(await run_watch(watching(venue.url, duration=None, **changes)))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch)
+        assert await wait_until(lambda: venue.sent_total >= frames, 10.0)
+        os.kill(os.getpid(), signal.SIGINT)
+    return statuses[0]
+
+
 async def test_watch_shows_and_records_what_a_venue_sends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every frame that the venue sent over the connection is in the file, in order."""
     path = tmp_path / "frames.jsonl"
     async with SimulatedVenue(("BTC-USDT",), rate=500, keep_ids=True) as venue:
-        assert await run_watch(watching(venue.url, record=path)) == 0
+        assert await watch_until_sent(venue, 50, record=path) == 0
         trades = venue.sessions[0].streams["btcusdt@trade"].ids
     frames = [json.loads(line) for line in path.read_text().splitlines()]
     recorded = [frame["data"]["t"] for frame in frames if frame.get("stream") == "btcusdt@trade"]
@@ -167,7 +190,7 @@ async def test_a_recording_replays_to_the_same_frames(tmp_path: Path) -> None:
     """Record a venue, replay the recording, record the replay: the frames are the same, byte for byte."""
     first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
     async with SimulatedVenue(("BTC-USDT",), rate=500) as venue:
-        await run_watch(watching(venue.url, record=first))
+        await watch_until_sent(venue, 50, record=first)
     recording = Recording.scan([first], stream_adapter(VENUE))
     async with ReplayVenue(recording.read(), start_after=2) as venue, anyio.create_task_group() as tasks:
         tasks.start_soon(run_watch, watching(venue.url, record=second, duration=None))

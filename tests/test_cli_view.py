@@ -142,12 +142,23 @@ def test_drawing_changes_nothing() -> None:
 def test_the_end_of_a_run_tells_the_market_as_it_was() -> None:
     """Times, prices, spreads, and a picture of each symbol."""
     out = Console(width=120, color_system=None, record=True, file=StringIO())
-    out.print(view.market_tables(model_of(live=False)))
+    out.print(view.market_tables(model_of(live=False), width=120))
     text = out.export_text()
     assert "2024-08-08 23:54:14   23:54:23   0:00:09.9" in text
     row = [line for line in text.splitlines() if line.strip().startswith("BTC-USDT")][1]
     assert row.split()[1:7] == ["61,800.00", "61,800.00", "61,899.00", "61,899.00", "0.50", "0.50"]
     assert row.rstrip().endswith("█")
+
+
+@pytest.mark.parametrize("width", [100, 80, 60])
+def test_tables_at_the_end_fit_the_terminal(width: int) -> None:
+    """They have fewer columns instead of columns that say nothing."""
+    out = Console(width=width, color_system=None, record=True, file=StringIO())
+    out.print(view.market_tables(model_of(), width=width))
+    text = out.export_text()
+    assert "…" not in text
+    for expected in ("BTC-USDT", "2024-08-08 23:54:14", "61,899.00", "×"):
+        assert expected in text
 
 
 def test_the_end_of_a_run_tells_what_flowed() -> None:
@@ -171,7 +182,7 @@ def test_a_symbol_without_prices_has_none_in_the_end() -> None:
     model = ViewModel()
     model.add_symbol(VENUE, "BTC-USDT")
     out = Console(width=120, color_system=None, record=True, file=StringIO())
-    out.print(view.market_tables(model))
+    out.print(view.market_tables(model, width=120))
     row = [line for line in out.export_text().splitlines() if line.strip().startswith("BTC-USDT")][1]
     assert row.split() == ["BTC-USDT", *"------"]
 

@@ -161,7 +161,7 @@ async def run_demo(options: DemoOptions) -> int:
         await stack.aclose()
     demo.ledger.compare(final=True)
     screen.refresh()
-    screen.finish(market_tables(model), connections_table(model), demo.ledger.report())
+    screen.finish(market_tables(model, width=screen.out.width), connections_table(model), demo.ledger.report())
     return stop.exit_status(bounded=options.duration is not None) if demo.ledger.agrees else EXIT_FAILURE
 
 

@@ -245,7 +245,7 @@ async def run_replay(options: ReplayOptions) -> int:
         replay.show_progress()
         screen.refresh()
         agrees, account = replay.account(finished=finished)
-    screen.finish(market_tables(model), connections_table(model), account)
+    screen.finish(market_tables(model, width=screen.out.width), connections_table(model), account)
     if not finished:
         return stop.exit_status(bounded=True)
     return stop.exit_status(bounded=True) if agrees else EXIT_FAILURE

@@ -16,6 +16,8 @@ from bt_api_base._cli import format as fmt
 from bt_api_base._cli.history import PriceHistory, sparkline
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
     from bt_api_base._cli.log import LogEntry, Severity
@@ -31,6 +33,16 @@ _COLUMNS = {
     "symbol": 0, "price": 0, "bid": 100, "ask": 100, "spread": 64, "chart": 40, "ev/s": 56, "age": 72, "gaps": 48,
 }  # fmt: skip
 """What is shown of a symbol, and from how many columns of the terminal on."""
+
+_WHEN = {
+    "symbol": 0, "from (UTC)": 0, "to (UTC)": 60, "lasted": 70, "events": 0, "trades": 100, "volume": 112, "gaps": 80,
+    "longest": 112,
+}  # fmt: skip
+_PRICES = {
+    "symbol": 0, "first": 100, "low": 70, "high": 70, "last": 0, "spread": 80, "widest": 100, "": 0,
+}  # fmt: skip
+"""The same, for the tables at the end."""
+_LEFT = ("symbol", "from (UTC)", "to (UTC)")
 _FRAME_LINES = 3
 _TOTALS_LINES = 6
 _LEAST_LOG_LINES = 3
@@ -205,45 +217,61 @@ def _log_line(entry: LogEntry) -> Text:
     )
 
 
-def market_tables(model: ViewModel) -> RenderableType:
-    """Draw the market as it was, a row per symbol in each of two tables, for the end of a run."""
-    when, prices = _summary_table("market"), _summary_table("prices")
-    for name in ("symbol", "from (UTC)", "to (UTC)"):
-        when.add_column(name, no_wrap=True)
-    for name in ("lasted", "events", "trades", "volume", "gaps", "longest"):
-        when.add_column(name, no_wrap=True, justify="right")
-    prices.add_column("symbol", no_wrap=True)
-    for name in ("first", "low", "high", "last", "spread", "widest"):
-        prices.add_column(name, no_wrap=True, justify="right")
-    prices.add_column()
+def market_tables(model: ViewModel, *, width: int) -> RenderableType:
+    """Draw the market as it was, a row per symbol in each of two tables, for the end of a run.
+
+    Args:
+        model: What to draw.
+        width: Columns there are; where they are few, the tables have fewer.
+    """
+    when = _summary_table("market", [name for name, least in _WHEN.items() if width >= least])
+    prices = _summary_table("prices", [name for name, least in _PRICES.items() if width >= least])
     for state in model.symbols.values():
-        when.add_row(
-            state.symbol,
-            fmt.timestamp(state.first_time)[:19],
-            fmt.timestamp(state.last_time)[11:19] or "-",
-            fmt.seconds((state.last_time - state.first_time) / 1e9),
-            f"{state.events:,}",
-            f"{state.trades.count:,}",
-            fmt.quantity(state.volume),
-            _gaps(state),
-            fmt.duration(state.longest_gap_ns) if state.longest_gap_ns else "-",
-        )
-        # Where there are trades the prices are theirs, and otherwise the middles of the quotes.
-        seen = state.trades if state.trades.count else state.mids
-        spreads = state.spreads
-        prices.add_row(
-            state.symbol,
-            *(fmt.price(v if seen.count else None) for v in (seen.first, seen.low, seen.high, seen.last)),
-            *(fmt.price(v if spreads.count else None, like=state.ask_price) for v in (spreads.mean, spreads.high)),
-            Chart(state.whole),
-        )
+        for table, cells in ((when, _when_cells(state)), (prices, _price_cells(state))):
+            table.add_row(*(cells[str(column.header)] for column in table.columns))
     return Group(when, prices)
 
 
-def _summary_table(title: str) -> Table:
-    return Table(
+def _when_cells(state: SymbolState) -> dict[str, RenderableType]:
+    return {
+        "symbol": state.symbol,
+        "from (UTC)": fmt.timestamp(state.first_time)[:19],
+        "to (UTC)": fmt.timestamp(state.last_time)[11:19] or "-",
+        "lasted": fmt.seconds((state.last_time - state.first_time) / 1e9),
+        "events": f"{state.events:,}",
+        "trades": f"{state.trades.count:,}",
+        "volume": fmt.quantity(state.volume),
+        "gaps": _gaps(state),
+        "longest": fmt.duration(state.longest_gap_ns) if state.longest_gap_ns else "-",
+    }
+
+
+def _price_cells(state: SymbolState) -> dict[str, RenderableType]:
+    # Where there are trades the prices are theirs, and otherwise the middles of the quotes.
+    seen, spreads = state.trades if state.trades.count else state.mids, state.spreads
+    known, quoted = seen.count > 0, spreads.count > 0
+    return {
+        "symbol": state.symbol,
+        "first": fmt.price(seen.first if known else None),
+        "low": fmt.price(seen.low if known else None),
+        "high": fmt.price(seen.high if known else None),
+        "last": fmt.price(seen.last if known else None),
+        "spread": fmt.price(spreads.mean if quoted else None, like=state.ask_price),
+        "widest": fmt.price(spreads.high if quoted else None, like=state.ask_price),
+        "": Chart(state.whole),
+    }
+
+
+def _summary_table(title: str, names: Sequence[str]) -> Table:
+    table = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), title=title, title_justify="left", title_style="bold"
     )
+    for name in names:
+        if name:
+            table.add_column(name, no_wrap=True, justify="left" if name in _LEFT else "right")
+        else:
+            table.add_column(name)
+    return table
 
 
 def connections_table(model: ViewModel) -> RenderableType:

@@ -86,7 +86,7 @@ async def run_watch(options: WatchOptions) -> int:
         pipeline.stop_watching()
         await pipeline.drain()
         screen.refresh()
-    screen.finish(market_tables(model), connections_table(model))
+    screen.finish(market_tables(model, width=screen.out.width), connections_table(model))
     if recorder is not None:
         altered = f" ({recorder.altered:,} of them with line breaks taken out)" if recorder.altered else ""
         screen.finish(
