@@ -25,11 +25,10 @@ if TYPE_CHECKING:
     from bt_api_base.websocket._dial import Dialled
 
 _READ: Final = 64 * 1024
-"""Bytes asked for in one read, ordinarily. A buffer is allocated for each: up to this size from memory at hand (3 us
-with the read itself), beyond it from the kernel, page by page (30-60 us)."""
-
-_READ_IN_A_FLOOD: Final = 256 * 1024
-"""Bytes asked for when the last read was full: fewer turns of the event loop, and what asyncio reads at once anyway."""
+"""Bytes asked for in one read. A buffer is allocated for each: up to this size from memory at hand (3 us with the read
+itself), beyond it from the kernel, page by page (30-60 us). In a flood, four times as much makes receiving alone 5 %
+quicker, but what becomes of so many messages at once does not fit in the processor's cache: receiving, decoding and
+delivering them takes 8 % longer (``benchmarks/pipeline.py``)."""
 
 _LINGER: Final = 1.0
 """Seconds for the server to close TCP first once all is said, as RFC 6455, 7.1.1 wants it to."""
@@ -65,7 +64,6 @@ class StreamWebSocket(WebSocket):
         self._writer = Writer(dialled.stream, send_timeout=send_timeout, on_failure=self._on_write_failure)
         self._inbox = Inbox()
         self._since_checkpoint = 0
-        self._read_size = _READ
         self._reading = False
         self._reader_left = anyio.Event()
         self._closing = False
@@ -220,9 +218,7 @@ class StreamWebSocket(WebSocket):
         if self._unread:
             chunk, self._unread = self._unread, b""
             return chunk
-        chunk = await self._stream.receive(self._read_size)
-        self._read_size = _READ_IN_A_FLOOD if len(chunk) >= _READ else _READ
-        return chunk
+        return await self._stream.receive(_READ)
 
     async def _read(self, decode: Decode) -> list[str | bytes]:
         """Do one read and take in what it brings."""
