@@ -17,7 +17,17 @@ import attrs
 
 from bt_api_base.event_bus import Outlet
 from bt_api_base.exceptions import SubscribeError, WebSocketError
-from bt_api_base.websocket.adapter import Ack, Channel, Control, Heartbeat, Notice, Refusal, StreamAdapter, Unrecognized
+from bt_api_base.websocket.adapter import (
+    Ack,
+    Channel,
+    Control,
+    Heartbeat,
+    Malformed,
+    Notice,
+    Refusal,
+    StreamAdapter,
+    Unrecognized,
+)
 from bt_api_base.websocket.backoff import Pacer
 
 if TYPE_CHECKING:
@@ -180,19 +190,12 @@ class Session:
 
     def route(self, batch: Sequence[bytes | str], local_time: int) -> None:
         """Decode a batch of frames and hand their events to whoever wants them. Does not wait."""
-        decode = self.adapter.decode_frame
         entries = self.table.entries
         stats = self.stats
         # What goes the same way over the bus is handed over at once. Nothing is late for that: no consumer
         # can run before this method returns.
         outlet, collected = _NOWHERE, list[Any]()
-        for frame in batch:
-            try:
-                key, items = decode(frame, local_time)
-            except Exception as error:  # noqa: BLE001 - no frame, and no fault of an adapter, may end a connection
-                stats.bad_frames += 1
-                self.observer.bad_frame(error)
-                continue
+        for key, items in self.adapter.decode_batch(batch, local_time):
             entry = entries.get(key)
             if entry is None:
                 if key is None:
@@ -226,6 +229,10 @@ class Session:
                 self.observer.notice(message)
             elif isinstance(message, Unrecognized):
                 self.stats.unrecognized += 1
+            elif isinstance(message, Malformed):
+                self.stats.control_frames -= 1  # it is none
+                self.stats.bad_frames += 1
+                self.observer.bad_frame(message.error)
 
     # -- subscribing ---------------------------------------------------------------------------
 

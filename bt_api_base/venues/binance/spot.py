@@ -33,6 +33,15 @@ __all__ = ("BinanceSpotAdapter",)
 _Route = tuple[Callable[[bytes], Any], Converter, str, str, str]
 """How to decode a combined frame: its decoder, its converter, its channel's key, its symbol and the venue's."""
 
+_DATA = b'","data":'
+"""What stands between a combined frame's stream name and its payload."""
+
+_DECODE_ALIKE = {topic.decode: topic.decode_alike for topic in TOPICS.values()}
+"""By the decoder of one frame, the decoder of several of the same kind."""
+
+_FEW = 8
+"""Frames in a batch below which it is not worth looking whether they are alike."""
+
 _MOST_ROUTES = 4096
 """Routes learned from frames, at most: several times the streams one connection may carry."""
 
@@ -65,6 +74,7 @@ class BinanceSpotAdapter(StreamAdapter):
     )
 
     _routes: dict[bytes, _Route] = attrs.field(init=False, factory=dict[bytes, _Route])
+    _routes_by_name: dict[str, _Route] = attrs.field(init=False, factory=dict[str, _Route])
     _symbols: SymbolTable = attrs.field(init=False, factory=SymbolTable)
     _keys: dict[tuple[str, str, str], tuple[str, ...]] = attrs.field(
         init=False, factory=dict[tuple[str, str, str], tuple[str, ...]]
@@ -113,7 +123,7 @@ class BinanceSpotAdapter(StreamAdapter):
         route = self._route(channel.key, channel.symbol)
         if route is None:
             return
-        self._routes[_head(channel.key)] = route
+        self._learn(route)
         if channel.symbol:
             self._symbols[_venue_symbol(channel.key)] = channel.symbol
         identity = _identity(channel.key)
@@ -121,9 +131,14 @@ class BinanceSpotAdapter(StreamAdapter):
         if channel.key not in keys:
             self._keys[identity] = (*keys, channel.key)
 
+    def _learn(self, route: _Route) -> None:
+        key = route[2]
+        self._routes[_head(key)] = self._routes_by_name[key] = route
+
     def _forget(self, channel: Channel) -> None:
         """Drop what `_remember` prepared, except the symbol: its frames may still be under way."""
         self._routes.pop(_head(channel.key), None)
+        self._routes_by_name.pop(channel.key, None)
         identity = _identity(channel.key)
         keys = tuple(key for key in self._keys.get(identity, ()) if key != channel.key)
         if keys:
@@ -155,11 +170,43 @@ class BinanceSpotAdapter(StreamAdapter):
         """
         try:
             encoded = frame if type(frame) is bytes else _encoded(frame)
-            decode, convert, key, symbol, venue_symbol = self._routes[encoded.partition(b'","data":')[0]]
+            decode, convert, key, symbol, venue_symbol = self._routes[encoded.partition(_DATA)[0]]
             return key, convert(decode(encoded).data, symbol, venue_symbol, self._symbols, local_time)
         except (KeyError, *MALFORMED):
             pass  # anything but well-formed data of a known stream
         return self._decode_any(frame, local_time)
+
+    @override
+    def decode_batch(self, frames: Sequence[bytes | str], local_time: int) -> Sequence[Decoded]:
+        """Decode a batch of frames, on the hot path.
+
+        In a flood most batches hold frames of one kind. Those are decoded as one JSON array and then turned into
+        events all together, which takes a quarter less time than one frame after the other: decoder and interpreter
+        do not push each other out of the processor's caches for every frame.
+        """
+        decoded = self._decode_alike(frames, local_time) if len(frames) >= _FEW else None
+        return super().decode_batch(frames, local_time) if decoded is None else decoded
+
+    def _decode_alike(self, frames: Sequence[bytes | str], local_time: int) -> list[Decoded] | None:
+        """Decode frames that are all of one kind; ``None`` if they are not, or if anything is wrong with any."""
+        try:
+            batch = cast("Sequence[bytes]", frames)
+            first, middle, last = (
+                self._routes[batch[index].partition(_DATA)[0]][0] for index in (0, len(batch) // 2, -1)
+            )
+            if not first is middle is last:
+                return None
+            messages = _DECODE_ALIKE[first](b"[" + b",".join(batch) + b"]")
+            if len(messages) != len(batch):
+                return None
+            routes, symbols = self._routes_by_name, self._symbols
+            return [
+                (key, convert(message.data, symbol, venue_symbol, symbols, local_time))
+                for message in messages
+                for _, convert, key, symbol, venue_symbol in (routes[message.stream],)
+            ]
+        except (KeyError, TypeError, *MALFORMED):
+            return None  # a control frame, a stream not seen before, text, or a bad frame: one by one finds out
 
     def _decode_any(self, frame: bytes | str, local_time: int) -> Decoded:
         """Decode a frame of any kind, in its own time, and say precisely what is wrong with a bad one."""
@@ -212,7 +259,7 @@ class BinanceSpotAdapter(StreamAdapter):
         decode, convert, key, symbol, venue_symbol = route
         events = convert(decode(frame).data, symbol, venue_symbol, self._symbols, local_time)
         if len(self._routes) < _MOST_ROUTES:
-            self._routes[_head(stream)] = route
+            self._learn(route)
         return key, events
 
     def _decode_list(self, frame: bytes, message: list[Any], local_time: int) -> Decoded:

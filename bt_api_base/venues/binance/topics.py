@@ -68,6 +68,7 @@ class Topic:
         other_names: Further names of the topic; case and underscores do not matter.
         all_symbols: Stream name of all symbols at once, where there is one.
         decode: Decodes a combined frame.
+        decode_alike: Decodes several combined frames of the topic that were joined to a JSON array.
         decode_raw: Decodes a frame without a stream name.
         decode_list: Decodes a combined frame of all symbols.
         decode_raw_list: Decodes a frame of all symbols without a stream name.
@@ -85,6 +86,7 @@ class Topic:
     other_names: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     all_symbols: str = attrs.field(default="", kw_only=True)
     decode: Callable[[bytes], Any] = attrs.field(init=False, repr=False)
+    decode_alike: Callable[[bytes], Any] = attrs.field(init=False, repr=False)
     decode_raw: Callable[[bytes], Any] = attrs.field(init=False, repr=False)
     decode_list: Callable[[bytes], Any] = attrs.field(init=False, repr=False)
     decode_raw_list: Callable[[bytes], Any] = attrs.field(init=False, repr=False)
@@ -93,6 +95,7 @@ class Topic:
     def __attrs_post_init__(self) -> None:
         payload: Any = self.payload  # a type that is a value here, which type checkers cannot follow
         self.decode = _decoder(wire.Combined[payload])
+        self.decode_alike = _decoder(list[wire.Named[payload]])
         self.decode_raw = _decoder(payload)
         self.decode_list = _decoder(wire.Combined[list[payload]])
         self.decode_raw_list = _decoder(list[payload])

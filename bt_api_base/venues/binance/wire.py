@@ -24,6 +24,7 @@ __all__ = (
     "KlineBody",
     "Level",
     "MiniTicker",
+    "Named",
     "Number",
     "PartialDepth",
     "Ticker24h",
@@ -53,6 +54,13 @@ Level = tuple[Number, Number]
 class Combined(Struct, Generic[T], gc=False):
     """A frame of a combined stream: ``{"stream": "btcusdt@trade", "data": {…}}``."""
 
+    data: T
+
+
+class Named(Struct, Generic[T], gc=False):
+    """The same with the stream's name, for several frames that are decoded at once."""
+
+    stream: str
     data: T
 
 
