@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from bt_api_base._lazy import lazy_names
 
 if TYPE_CHECKING:
     from bt_api_base.websocket.client import (
@@ -17,21 +18,8 @@ if TYPE_CHECKING:
         open_websocket as open_websocket,
     )
 
-_CLIENT = ("Batches", "WebSocket", "WebSocketState", "WebSocketStatistics", "open_websocket")
-
-
-def __getattr__(name: str) -> object:
-    """Load a public name on its first use (PEP 562), so that adapters need no transport."""
-    if name not in _CLIENT:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.client"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the lazy names too."""
-    return sorted({*globals(), *_CLIENT})
-
-
 __all__ = ("Batches", "WebSocket", "WebSocketState", "WebSocketStatistics", "open_websocket")
+
+if not TYPE_CHECKING:
+    # So that adapters, which need the contract only, load no transport.
+    __getattr__, __dir__ = lazy_names(__name__, dict.fromkeys(__all__, "client"))
