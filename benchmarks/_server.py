@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 1 << 20
 
 
-def ticker_payloads(distinct: int = 1000) -> list[bytes]:
-    """Return book tickers as Binance sends them on a combined stream, 146 bytes each."""
+def ticker_payloads(symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT")) -> list[bytes]:
+    """Return book tickers as Binance sends them on a combined stream: 1,000, of 146 bytes each, symbols in turn."""
     payloads: list[bytes] = []
-    for i in range(distinct):
-        symbol = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT")[i % 4]
+    for i in range(1000):
+        symbol = symbols[i % len(symbols)]
         payloads.append(
             f'{{"stream":"{symbol.lower()}@bookTicker","data":{{"u":{50093239212 + i},"s":"{symbol}",'
             f'"b":"{61837 + i / 100:.8f}","B":"{1 + i % 797 / 100:.8f}",'

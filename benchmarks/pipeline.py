@@ -13,8 +13,8 @@ import argparse
 import asyncio
 import gc
 import json
-import statistics
 import time
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -36,10 +36,11 @@ if TYPE_CHECKING:
     Pipeline = Callable[[str, int], Awaitable[float]]
 
 EXCHANGE = "BINANCE___SPOT"
-SYMBOLS = ("BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT")
+FEW = ("BTC",)
+MANY = tuple("".join(letters) for letters in product("ABCDEFGHIJ", repeat=3))  # 1,000 of them
 
 
-async def _ours(url: str, frames: int, symbols: Sequence[str]) -> float:
+async def _ours(url: str, frames: int, currencies: Sequence[str]) -> float:
     """Return the seconds from the first event to the last, at a consumer of the bus."""
     bus = EventBus()
     first = last = 0.0
@@ -47,10 +48,13 @@ async def _ours(url: str, frames: int, symbols: Sequence[str]) -> float:
         config = WebSocketConfig(url, EXCHANGE, stale_after=None, compression=False)
         received = 0
         with bus.open_stream("tick.*", max_buffer_size=1_000_000, overflow=Overflow.BLOCK) as ticks:
+            await manager.add_exchange(config)
+            starter = await manager.subscribe(EXCHANGE, "ticker", "GO-USDT")
             async with anyio.create_task_group() as tasks:
-                await manager.add_exchange(config)
-                for symbol in symbols:
-                    tasks.start_soon(_subscribe, manager, symbol)
+                for currency in currencies:
+                    tasks.start_soon(_subscribe, manager, f"{currency}-USDT")
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(starter.aclose)  # one more request, upon which the server begins
                 async for batch in ticks.batches():
                     if not received:
                         first = time.perf_counter()
@@ -69,13 +73,13 @@ async def _subscribe(manager: WebSocketManager, symbol: str) -> None:
 
 
 async def ours(url: str, frames: int) -> float:
-    """Four subscriptions."""
-    return await _ours(url, frames, SYMBOLS)
+    """One subscription."""
+    return await _ours(url, frames, FEW)
 
 
 async def ours_1000(url: str, frames: int) -> float:
-    """A thousand subscriptions."""
-    return await _ours(url, frames, (*SYMBOLS, *(f"X{i}-USDT" for i in range(996))))
+    """A thousand subscriptions, each with its share of the frames."""
+    return await _ours(url, frames, MANY)
 
 
 async def usual_asyncio(url: str, frames: int) -> float:
@@ -84,7 +88,7 @@ async def usual_asyncio(url: str, frames: int) -> float:
 
     async def produce() -> None:
         async with websockets.asyncio.client.connect(url, compression=None, max_queue=None) as ws:
-            await ws.send('{"method":"SUBSCRIBE","params":[],"id":1}')
+            await ws.send('{"method":"SUBSCRIBE","params":["btcusdt@bookTicker"],"id":1}')
             try:
                 while True:
                     queue.put_nowait(json.loads(await ws.recv()))
@@ -109,7 +113,7 @@ async def usual_trio(url: str, frames: int) -> float:
 
     async def produce() -> None:
         async with websockets.trio.client.connect(url, compression=None, max_queue=None) as ws:
-            await ws.send('{"method":"SUBSCRIBE","params":[],"id":1}')
+            await ws.send('{"method":"SUBSCRIBE","params":["btcusdt@bookTicker"],"id":1}')
             try:
                 while True:
                     await send.send(json.loads(await ws.recv()))
@@ -132,10 +136,13 @@ LOOPS: dict[str, dict[str, Any]] = {
 }
 
 
-def measure(pipeline: Pipeline, frames: int, loop: str) -> float:
-    """Return events per second."""
+def measure(pipeline: Pipeline, frames: int, currencies: Sequence[str], loop: str) -> float:
+    """Return events per second. Of several rounds the best counts: whatever else runs can only make one slower."""
     gc.collect()
-    with frame_server(ticker_payloads(), acknowledge=True, start_after=1) as server:
+    # One request names at most 200 channels; the one that starts is asked for and given back.
+    requests = 1 if pipeline in (usual_asyncio, usual_trio) else -(-len(currencies) // 200) + 2
+    payloads = ticker_payloads([f"{currency}USDT" for currency in currencies])
+    with frame_server(payloads, acknowledge=True, start_after=requests) as server:
         seconds = anyio.run(pipeline, server.url(frames), frames, **LOOPS[loop])
     return frames / seconds
 
@@ -150,21 +157,20 @@ def main() -> None:
     for loop in options.loops:
         report = Report(f"wire -> Tick -> bus queue -> consumer, {loop}, 146-byte tickers")
         usual = usual_trio if loop == "trio" else usual_asyncio
-        rows: dict[str, tuple[Pipeline, int]] = {
-            "websockets + json.loads + queue": (usual, options.frames // 5),
-            "bt_api_base, 4 subscriptions": (ours, options.frames),
-            "bt_api_base, 1,000 subscriptions": (ours_1000, options.frames),
+        rows: dict[str, tuple[Pipeline, int, Sequence[str]]] = {
+            "websockets + json.loads + queue": (usual, options.frames // 5, FEW),
+            "bt_api_base, 1 subscription": (ours, options.frames, FEW),
+            "bt_api_base, 1,000 subscriptions": (ours_1000, options.frames, MANY),
         }
         rates: dict[str, list[float]] = {name: [] for name in rows}
         for _ in range(options.rounds):
-            for name, (pipeline, frames) in rows.items():
-                rates[name].append(measure(pipeline, frames, loop))
-        baseline, few, many = (statistics.median(values) for values in rates.values())
-        report.row("websockets + json.loads + queue", baseline, baseline=baseline)
-        report.row("bt_api_base, 4 subscriptions", few, baseline=baseline)
-        report.row("bt_api_base, 1,000 subscriptions", many, baseline=baseline)
+            for name, (pipeline, frames, currencies) in rows.items():
+                rates[name].append(measure(pipeline, frames, currencies, loop))
+        baseline, one, many = (max(values) for values in rates.values())
+        for name, rate in zip(rows, (baseline, one, many), strict=True):
+            report.row(name, rate, baseline=baseline, target=None if rate == baseline else 8)
         report.show()
-        print(f"cost per message with 1,000 subscriptions, against 4: {few / many:.2f}\n")
+        print(f"cost per message with 1,000 subscriptions, against one: {one / many:.2f} (target: at most 1.2)\n")
 
 
 if __name__ == "__main__":
