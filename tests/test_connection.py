@@ -354,6 +354,23 @@ class TestReconnecting:
                     ws.cut()
             assert max(event.attempt for event in stage.of(events.Reconnecting)) > 3
 
+    async def test_a_spell_of_anything_but_data_does_not_either(self) -> None:
+        """Heartbeats, however many, do not make a connection healthy that carries no data."""
+
+        async def beat() -> None:
+            for generation in itertools.count(1):
+                ws = await venue.wait_connections(generation)
+                for _ in range(6):
+                    ws.push({"ping": 1})
+                    await anyio.sleep(1.0)
+                ws.cut()
+
+        venue = FakeVenue()
+        async with running(venue, healthy_after=5.0) as stage:
+            with anyio.move_on_after(100.0):
+                await beat()
+            assert max(event.attempt for event in stage.of(events.Reconnecting)) > 3
+
     async def test_a_subscriber_waits_through_failed_attempts(self) -> None:
         """Subscribing while the venue is away succeeds when it comes back."""
         venue = FakeVenue(refusing=True)
@@ -424,6 +441,16 @@ class TestLiveness:
             await stage.venue.wait_connections(2)
             assert pytest.approx(30.0) == anyio.current_time() - started
             assert (1, True) == (len(stage.of(events.Stale)), stage.venue.connections[0].pings > 20)
+
+    async def test_answers_to_application_pings_do_not_either(self) -> None:
+        """A venue's pong in an ordinary message says that it is there, not that data flows."""
+        async with running(stale_after=30.0) as stage:
+            await stage.subscribe("BTC-USDT")
+            for _ in range(5):
+                await anyio.sleep(5.0)
+                stage.venue.now.push({"pong": 1})
+            await anyio.sleep(6.0)
+            assert 1 == len(stage.of(events.Stale))
 
     async def test_a_connection_without_subscriptions_may_be_silent(self) -> None:
         """Nothing was asked for, so nothing is missing."""

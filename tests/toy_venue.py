@@ -57,7 +57,7 @@ class ToyAdapter(StreamAdapter):
         """Name the channels to stop."""
         return msgspec.json.encode({"unsub": [c.key for c in channels], "id": request_id}).decode()
 
-    def decode_frame(self, frame: bytes | str, local_time: int) -> Decoded:
+    def decode_frame(self, frame: bytes | str, local_time: int) -> Decoded:  # noqa: PLR0911 - a line for each
         """Tell ticks, answers, pings and notices apart."""
         try:
             message = msgspec.json.decode(frame)
@@ -72,6 +72,8 @@ class ToyAdapter(StreamAdapter):
                 return None, [Refusal(request_id=reply_to, code=-1, message=text)]
             case {"ping": n}:
                 return None, [Heartbeat(reply=f'{{"pong":{n}}}')]
+            case {"pong": _}:
+                return None, [Heartbeat()]
             case {"bye": text}:
                 return None, [Notice("bye", text, closing=True)]
             case {"bug": _}:

@@ -215,8 +215,9 @@ class SupervisedConnection:
             close_code=getattr(error, "close_code", None),
             last_frame_time=session.last_frame_time,
         )
-        flowed = session.last_data_at - session.first_data_at if session.first_data_at is not None else -1.0
-        return error, flowed >= self.config.healthy_after
+        if session.first_event_at is None:
+            return error, False
+        return error, session.last_event_at - session.first_event_at >= self.config.healthy_after
 
     def _give_up(self, cause: Exception) -> None:
         error = self._failure(cause)

@@ -109,7 +109,13 @@ class _Asked:
 
 @attrs.define(eq=False)
 class Session:
-    """The tasks of one established connection. See the module's docstring."""
+    """The tasks of one established connection. See the module's docstring.
+
+    Attributes:
+        first_event_at: When the first event came, in the event loop's time; ``None`` before it.
+        last_event_at: When the last one came.
+        last_frame_time: When the last application frame left the socket, nanoseconds since the epoch (UTC); 0 before.
+    """
 
     ws: WebSocket
     config: WebSocketConfig
@@ -117,9 +123,11 @@ class Session:
     table: ChannelTable
     stats: SessionStats
     observer: SessionObserver
-    first_data_at: float | None = None
-    last_data_at: float = attrs.field(factory=anyio.current_time)
+    first_event_at: float | None = None
+    last_event_at: float = 0.0
     last_frame_time: int = 0
+    _last_frame_at: float = attrs.field(factory=anyio.current_time)
+    _pongs: int = 0
     _asked: dict[str, _Asked] = attrs.field(factory=dict[str, _Asked])
     _requests: dict[int, _Request] = attrs.field(factory=dict[int, _Request])
     _request_ids: count[int] = attrs.field(factory=lambda: count(1))
@@ -176,11 +184,15 @@ class Session:
 
     async def _read(self) -> None:
         async for batch in self.ws.batches(decode=False):
-            self.last_data_at = anyio.current_time()
-            if self.first_data_at is None:
-                self.first_data_at = self.last_data_at
             self.last_frame_time = time.time_ns()
+            events, pongs = self.stats.events, self._pongs
             self.route(batch, self.last_frame_time)
+            now = anyio.current_time()
+            if self.stats.events > events:
+                self.first_event_at = now if self.first_event_at is None else self.first_event_at
+                self.last_event_at = now
+            if len(batch) > self._pongs - pongs:
+                self._last_frame_at = now
         raise WebSocketError(
             self.config.exchange_name,
             "the venue closed the connection",
@@ -225,6 +237,8 @@ class Session:
             elif isinstance(message, Heartbeat):
                 if message.reply is not None:
                     self._start(self.ws.send, message.reply)
+                else:
+                    self._pongs += 1
             elif isinstance(message, Notice):
                 self.observer.notice(message)
             elif isinstance(message, Unrecognized):
@@ -396,16 +410,16 @@ class Session:
     async def _watch(self, limit: float) -> None:
         """End the session when it is open but carries no application frame for ``limit`` seconds.
 
-        Silence is measured at the socket: pongs and consumers that are slow to take what has
-        arrived do not count. Without a confirmed channel there is nothing to hear.
+        Silence is measured at the socket: consumers that are slow to take what has arrived do not count,
+        nor do answers to our own pings. Without a confirmed channel there is nothing to hear.
         """
         while True:
             if any(entry.was_active for entry in self.table):
-                silence = anyio.current_time() - self.last_data_at
+                silence = anyio.current_time() - self._last_frame_at
                 if silence >= limit:
                     self.observer.stale(silence)
                     raise WebSocketError(self.config.exchange_name, f"no data for {silence:.1f} s")
                 await anyio.sleep(limit - silence)
             else:
-                self.last_data_at = anyio.current_time()
+                self._last_frame_at = anyio.current_time()
                 await anyio.sleep(limit / 4)
