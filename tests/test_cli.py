@@ -127,6 +127,7 @@ def test_wrong_usage_is_one_line_and_status_2(
         (["demo", "--symbols", "B T C"], "invalid symbol 'B T C'"),
         (["replay", "missing.jsonl"], "cannot read missing.jsonl: No such file or directory"),
         (["watch", "BINANCE___SPOT", "BTC-USDT", "--url", "ws://127.0.0.1:1/", "--attempts", "1"], "given up after 2"),
+        (["watch", "BINANCE___SPOT", "BTC-USDT", "--url", "ws://127.0.0.1:1/", "--duration", "0.3"], "was not reached"),
     ],
 )
 def test_a_failure_is_one_line_and_status_1(

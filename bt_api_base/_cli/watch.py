@@ -11,7 +11,7 @@ import attrs
 from bt_api_base._cli.model import ViewModel
 from bt_api_base._cli.pipeline import Pipeline, Wish
 from bt_api_base._cli.recording import FrameRecorder, meta_path
-from bt_api_base._cli.runtime import Backend, Interrupts, interrupts
+from bt_api_base._cli.runtime import Backend, CommandError, Interrupts, interrupts
 from bt_api_base._cli.screen import Screen, console
 from bt_api_base._cli.taps import RecordingAdapter
 from bt_api_base._cli.view import connections_table, market_tables
@@ -59,7 +59,7 @@ async def run_watch(options: WatchOptions) -> int:
         The exit status.
 
     Raises:
-        BtApiError: There is no such venue, topic or symbol; the venue refuses or cannot be reached.
+        BtApiError: There is no such venue, topic or symbol; the venue refuses or was never reached.
 
     Cancellation: closes the connection; what was recorded is written.
     """
@@ -92,6 +92,8 @@ async def run_watch(options: WatchOptions) -> int:
         screen.finish(
             f"recorded {recorder.frames:,} frames{altered} to {recorder.path}, times to {meta_path(recorder.path)}"
         )
+    if not model.flow.connects:
+        raise CommandError(f"{adapter.exchange_name} was not reached: is there a network, and is the URL right?")
     return stop.exit_status(bounded=options.duration is not None)
 
 
