@@ -1,0 +1,1 @@
+"""Files for type checkers only."""
