@@ -23,6 +23,7 @@ from collections import OrderedDict, deque
 from collections.abc import Hashable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
+from weakref import finalize
 
 import anyio
 import anyio.lowlevel
@@ -124,11 +125,6 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
             self._buffer = self._items
             self._pop = self._items.popleft
             self._room = self._limit
-
-    def __del__(self) -> None:
-        # A stream that nobody closed holds nothing but memory: no reason for the warning of the streams inside.
-        if getattr(self, "_news", None) is not None:
-            self._close_news()
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "over" if self._over else "open"
@@ -437,6 +433,9 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
     async def _wait_news(self) -> None:
         if self._news is None:
             self._news = anyio.create_memory_object_stream[None](1)
+            # A stream that nobody closed holds nothing but memory: no reason for the warning of the streams inside.
+            # Not in __del__, because a collector of cycles may come to the streams inside first.
+            finalize(self, _close_news, *self._news).atexit = False
         self._waiting = True
         try:
             await self._news[1].receive()
@@ -461,13 +460,14 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
             return
         self._over = True
         self._room = -1  # sends `offer` to `_overflow`, which ignores the item
-        self._close_news()
+        if self._news is not None:
+            _close_news(*self._news)
         self._turns.wake_all()
         callbacks, self._on_over = self._on_over, []
         for callback in callbacks:
             callback()
 
-    def _close_news(self) -> None:
-        if self._news is not None:
-            self._news[0].close()
-            self._news[1].close()
+
+def _close_news(send: MemoryObjectSendStream[None], receive: MemoryObjectReceiveStream[None]) -> None:
+    send.close()
+    receive.close()
