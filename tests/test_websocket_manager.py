@@ -286,7 +286,7 @@ class TestEnding:
                     await venue.wait_connections(1)
                 yield locals()[method]
                 await settle()
-                assert {"ticker:BTC-USDT"} if held else set() == venue.now.subscribed
+                assert ({"ticker:BTC-USDT"} if held else set()) == venue.now.subscribed
                 subscriptions: list[Subscription] = held
                 assert all(subscription.state is SubscriptionState.ACTIVE for subscription in subscriptions)
 
