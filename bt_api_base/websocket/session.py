@@ -137,7 +137,8 @@ class Session:
     _tasks: TaskGroup = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._pacer = Pacer(self.adapter.limits.messages_per_second)
+        # Venues count pings and pongs too; those are not ours to time, so one message a second is left for them.
+        self._pacer = Pacer(max(1.0, self.adapter.limits.messages_per_second - 1.0))
 
     async def run(self) -> None:
         """Carry the connection until it ends.
