@@ -15,6 +15,7 @@ from bt_api_base.event_bus import ErrorHandlerMode, EventBus
 from bt_api_base.exceptions import ConfigurationError, SubscribeError, WebSocketError
 from bt_api_base.testing.cancellation import sweep_cancellation
 from bt_api_base.websocket import events
+from bt_api_base.websocket.adapter import StreamLimits
 from bt_api_base.websocket.channels import SubscriptionState
 from bt_api_base.websocket.config import WebSocketConfig
 from bt_api_base.websocket.connection import ConnectionState, SupervisedConnection
@@ -131,6 +132,22 @@ class TestSubscribing:
                 for number in range(120):
                     tasks.start_soon(stage.subscribe, f"S{number}")
             assert [50, 50, 20] == [len(request["sub"]) for request in stage.venue.now.sent]
+
+    async def test_requests_leave_room_in_the_venues_message_limit(self) -> None:
+        """No second carries as many of our messages as the venue allows: pings and pongs count as well."""
+        times: list[float] = []
+
+        def answer(ws: FakeWebSocket, request: dict[str, Any]) -> None:
+            times.append(anyio.current_time())
+            acknowledge(ws, request)
+
+        async with running(FakeVenue(answer), subscribe_timeout=60.0) as stage:
+            stage.connection.adapter.limits = StreamLimits(messages_per_second=5.0, max_channels_per_request=1)
+            async with anyio.create_task_group() as tasks:
+                for number in range(12):
+                    tasks.start_soon(stage.subscribe, f"S{number}")
+        assert 12 == len(times)
+        assert all(later - earlier >= 1.0 for earlier, later in zip(times, times[4:], strict=False))
 
     async def test_a_refusal_is_raised_in_the_venues_words(self) -> None:
         """The error names topic and symbol, and quotes the venue."""
