@@ -272,7 +272,8 @@ class TestSweep:
             async def operation() -> None:
                 nonlocal steps
                 for _ in range(3):
-                    await anyio.sleep(0.001)
+                    # Long enough for a cancellation to be there first, however busy the machine.
+                    await anyio.sleep(0.03)
                     steps += 1
 
             yield operation
