@@ -374,7 +374,7 @@ class TestSweep:
             async def careless() -> None:
                 sock = socket.socket()
                 opened.append(sock)
-                await anyio.sleep(0.001)
+                await anyio.sleep(0.03)  # as above: no timer may be quicker than the cancellation
                 sock.close()
 
             yield careless
