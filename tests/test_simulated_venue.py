@@ -423,10 +423,11 @@ async def test_killed_and_revived() -> None:
 async def test_dead_for_a_while() -> None:
     """A venue killed for some time comes back by itself."""
     async with SimulatedVenue() as venue:
-        await venue.kill(0.03)
+        await venue.kill(0.2)
         assert not await can_connect(venue)
-        await anyio.sleep(0.05)
-        assert await can_connect(venue)
+        with anyio.fail_after(5):
+            while not await can_connect(venue):
+                await anyio.sleep(0.02)
 
 
 async def test_refusing_leaves_connections_alone() -> None:
@@ -450,7 +451,7 @@ async def test_a_stall_is_open_and_silent() -> None:
     """In a stall nothing arrives, neither data nor replies; afterwards replies come late and data are missing."""
     async with still_venue(keep_ids=True) as venue, open_client(venue.url) as client:
         await client.request("SUBSCRIBE", ["btcusdt@trade"])
-        venue.stall(0.04)
+        venue.stall(0.3)  # long enough for all that follows, however busy the machine
         await venue.step(100)
         withheld = venue.withheld
         assert withheld > 0
