@@ -426,7 +426,7 @@ async def test_dead_for_a_while() -> None:
         await venue.kill(0.2)
         assert not await can_connect(venue)
         with anyio.fail_after(5):
-            while not await can_connect(venue):
+            while not await can_connect(venue):  # noqa: ASYNC110 - the venue tells nobody that it is back
                 await anyio.sleep(0.02)
 
 
