@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import asynccontextmanager
+import random
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -149,6 +150,28 @@ class TestSubscribing:
         assert 12 == len(times)
         assert all(later - earlier >= 1.0 for earlier, later in zip(times, times[4:], strict=False))
 
+    async def test_what_changes_while_a_request_waits_for_its_turn_is_heeded(self) -> None:
+        """A refusal that comes while the unsubscription waits for its turn leaves nothing to ask, and harms nobody."""
+        async with running(FakeVenue(stay_silent)) as stage:
+            stage.connection.adapter.limits = StreamLimits(messages_per_second=2.0)  # one of ours a second
+            ws = await stage.venue.wait_connections(1)
+            with anyio.move_on_after(0.1):
+                await stage.subscribe("BTC-USDT")
+            await anyio.sleep(0.3)
+            ws.push({"no": ws.sent[0]["id"], "text": "no such market"})
+            await anyio.sleep(5.0)
+            assert ([], 1) == (stage.of(events.Disconnected), len(ws.sent))
+
+    async def test_a_wish_withdrawn_while_it_waits_for_its_turn_is_not_sent(self) -> None:
+        """Nobody wants it any more, so the venue is not bothered."""
+        async with running() as stage:
+            stage.connection.adapter.limits = StreamLimits(messages_per_second=2.0)
+            await stage.subscribe("BTC-USDT")
+            with anyio.move_on_after(0.2):
+                await stage.subscribe("ETH-USDT")
+            await anyio.sleep(5.0)
+            assert [["ticker:BTC-USDT"]] == [request.get("sub") for request in stage.venue.now.sent]
+
     async def test_a_refusal_is_raised_in_the_venues_words(self) -> None:
         """The error names topic and symbol, and quotes the venue."""
         async with running(FakeVenue(refuse("no such market", "ticker:XXX"))) as stage:
@@ -226,6 +249,53 @@ class TestSubscribing:
             stage.venue.now.tick("BTC-USDT", 7)
             await settle()
             assert ({"ticker:BTC-USDT"}, [7]) == (stage.venue.now.subscribed, last.numbers)
+
+    @pytest.mark.parametrize("seed", range(40))
+    async def test_whatever_happens_the_venue_ends_with_what_is_wanted(self, seed: int) -> None:
+        """Subscribing, giving up, leaving, refusals, late answers and cuts in any order, under a tight message limit."""
+        rng = random.Random(seed)
+        held: list[tuple[Any, Collector]] = []
+
+        def answer(ws: FakeWebSocket, request: dict[str, Any]) -> None:
+            refused = "ticker:BAD" in request.get("sub", ()) and {"no": request["id"], "text": "no such market"}
+            late.append((ws, refused or {"ok": request["id"]}))
+
+        async def consume(stage: Stage, symbol: str, patience: float) -> None:
+            channel, collector = stage.connection.adapter.channel("ticker", symbol), Collector()
+            with anyio.move_on_after(patience), suppress(SubscribeError):
+                held.append((await stage.connection.subscribe(channel, collector), collector))
+
+        late: list[tuple[FakeWebSocket, Any]] = []
+        async with running(FakeVenue(answer), reconnect_interval=0.1) as stage, anyio.create_task_group() as tasks:
+            stage.connection.adapter.limits = StreamLimits(messages_per_second=4.0, max_channels_per_request=3)
+            await stage.venue.wait_connections(1)
+            for step in range(80):
+                action = rng.randrange(10) if step < 60 else 5  # and at last all answers arrive
+                if action < 4:
+                    tasks.start_soon(
+                        consume, stage, rng.choice(["A", "B", "C", "D", "BAD"]), rng.choice([0.3, 2.0, 9.0])
+                    )
+                elif action < 9:
+                    for ws, reply in late:
+                        with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+                            ws.push(reply)
+                    late.clear()
+                    if held and rng.random() < 0.5:
+                        stage.connection.unsubscribe(*held.pop(rng.randrange(len(held))))
+                else:
+                    with suppress(IndexError):
+                        stage.venue.now.cut()
+                await anyio.sleep(rng.choice([0.0, 0.1, 0.5, 1.0]))
+            for _ in range(60):
+                await anyio.sleep(0.5)
+                for ws, reply in late:
+                    with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+                        ws.push(reply)
+                late.clear()
+            wanted = {entry.channel.key for entry, _ in held}
+            assert wanted == {entry.channel.key for entry in stage.connection.channels}
+            assert wanted == stage.venue.now.subscribed - {"ticker:BAD"}
+            assert not [event for event in stage.of(events.Disconnected) if "internal failure" in event.reason]
 
     async def test_cancelled_at_any_await_it_leaves_no_wish_behind(self) -> None:
         """Wherever a subscriber is cancelled, the table and the venue end without the channel, or with all of it."""

@@ -272,6 +272,10 @@ class Session:
     async def _ask(self, channels: Sequence[Channel], *, subscribing: bool) -> None:
         """Send one subscribe or unsubscribe frame; a task of its own waits for the answer."""
         await self._pacer.wait()
+        # What was wanted when the wait began may have been withdrawn, refused or confirmed since.
+        channels = [channel for channel in channels if self._is_due(channel.key, subscribing=subscribing)]
+        if not channels:
+            return
         request = _Request(next(self._request_ids), {channel.key for channel in channels}, subscribing)
         self._requests[request.request_id] = request
         if subscribing:
@@ -283,6 +287,13 @@ class Session:
             frame = self.adapter.unsubscribe_frame(request.request_id, channels)
         self._start(self._await_answer, request)
         await self.ws.send(frame)
+
+    def _is_due(self, key: str, *, subscribing: bool) -> bool:
+        """Whether the venue is still to be asked for a channel, or to be told to stop it."""
+        asked = self._asked.get(key)
+        if subscribing:
+            return key in self.table.entries and (asked is None or not (asked.confirmed or asked.leaving))
+        return key not in self.table.entries and asked is not None and not asked.leaving
 
     async def _await_answer(self, request: _Request) -> None:
         with anyio.move_on_after(self.config.subscribe_timeout):
