@@ -252,7 +252,7 @@ class TestSubscribing:
 
     @pytest.mark.parametrize("seed", range(40))
     async def test_whatever_happens_the_venue_ends_with_what_is_wanted(self, seed: int) -> None:
-        """Subscribing, giving up, leaving, refusals, late answers and cuts in any order, under a tight message limit."""
+        """Subscribing, giving up, leaving, refusals, late answers and cuts in any order, under a tight limit."""
         rng = random.Random(seed)
         held: list[tuple[Any, Collector]] = []
 
