@@ -343,6 +343,19 @@ class TestRouting:
             assert ([1], 1, 1) == (btc.numbers, stats.bad_frames, len(stage.of(events.BadFrame)))
             assert ConnectionState.CONNECTED is stage.connection.state
 
+    async def test_an_adapter_whose_quick_way_fails_is_taken_at_its_slow_one(self) -> None:
+        """A fault in decoding several frames at once costs none of them."""
+
+        def fail(frames: Any, local_time: int) -> Any:
+            raise AttributeError("a bug in an adapter")
+
+        async with running() as stage:
+            btc = await stage.subscribe("BTC-USDT")
+            stage.connection.adapter.decode_batch = fail  # type: ignore[method-assign]
+            stage.venue.now.tick("BTC-USDT", 1, 2)
+            await settle()
+            assert ([1, 2], ConnectionState.CONNECTED) == (btc.numbers, stage.connection.state)
+
     async def test_every_frame_is_accounted_for(self) -> None:
         """Frames are data, control, unrouted or bad: nothing else, and nothing twice."""
         async with running() as stage:

@@ -208,7 +208,11 @@ class Session:
         # What goes the same way over the bus is handed over at once. Nothing is late for that: no consumer
         # can run before this method returns.
         outlet, collected = _NOWHERE, list[Any]()
-        for key, items in self.adapter.decode_batch(batch, local_time):
+        try:
+            decoded = self.adapter.decode_batch(batch, local_time)
+        except Exception:  # noqa: BLE001 - a fault of an adapter's quicker way is no reason to end a connection
+            decoded = StreamAdapter.decode_batch(self.adapter, batch, local_time)
+        for key, items in decoded:
             entry = entries.get(key)
             if entry is None:
                 if key is None:

@@ -197,14 +197,14 @@ class BinanceSpotAdapter(StreamAdapter):
             if not first is middle is last:
                 return None
             messages = _DECODE_ALIKE[first](b"[" + b",".join(batch) + b"]")
-            if len(messages) != len(batch):
-                return None
             routes, symbols = self._routes_by_name, self._symbols
-            return [
+            decoded: list[Decoded] = [
                 (key, convert(message.data, symbol, venue_symbol, symbols, local_time))
                 for message in messages
-                for _, convert, key, symbol, venue_symbol in (routes[message.stream],)
+                for decode, convert, key, symbol, venue_symbol in (routes[message.stream],)
+                if decode is first  # the decoder of one kind can read frames of another that say more
             ]
+            return decoded if len(decoded) == len(batch) else None
         except (KeyError, TypeError, *MALFORMED):
             return None  # a control frame, a stream not seen before, text, or a bad frame: one by one finds out
 
