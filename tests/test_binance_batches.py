@@ -60,6 +60,7 @@ def test_frames_of_one_kind_and_several_symbols() -> None:
         b'{"result":null,"id":1}',
         b'{"stream":"btcusdt@trade","data":{"e":"trade","E":1,"s":"BTCUSDT","t":1,"p":"1","q":"1","T":1,"m":true}}',
         b'{"stream":"newusdt@bookTicker","data":{"u":1,"s":"NEWUSDT","b":"1","B":"1","a":"1","A":"1"}}',
+        b'{"stream":"btcusdt@trade","data":{"u":1,"s":"BTCUSDT","b":"1","B":"1","a":"1","A":"1"}}',
         b'{"stream":"btcusdt@bookTicker","data":{"u":1,"s":"BTCUSDT","b":"nan","B":"1","a":"1","A":"1"}}',
         b"",
         b"\xff",
@@ -75,19 +76,6 @@ def test_an_odd_frame_in_between(odd: bytes | str, position: int) -> None:
     frames: list[bytes | str] = [ticker(number) for number in range(20)]
     frames[position] = odd
     assert one_by_one(frames) == comparable(adapter().decode_batch(frames, 7))
-
-
-@pytest.mark.parametrize("position", [1, 10, 18])
-def test_a_kind_whose_frames_another_kind_can_read(position: int) -> None:
-    """A 24-hour ticker holds all that a mini ticker does, and is none."""
-    prices = b'"e":"24hrMiniTicker","E":1,"s":"BTCUSDT","c":"2","o":"1","h":"3","l":"1","v":"9","q":"18"'
-    rest = b'"p":"1","P":"1","w":"2","x":"1","Q":"1","b":"1","B":"1","a":"3","A":"1","O":0,"C":1,"F":0,"L":1,"n":2'
-    day = b'{"stream":"btcusdt@ticker","data":{%b,%b}}' % (prices.replace(b"24hrMiniTicker", b"24hrTicker"), rest)
-    frames = [b'{"stream":"btcusdt@miniTicker","data":{%b}}' % prices] * 20
-    frames[position] = day
-    quick = adapter()
-    quick.subscribe_frame(2, [quick.channel("mini_ticker", "BTC-USDT"), quick.channel("ticker_24h", "BTC-USDT")])
-    assert one_by_one(frames) == comparable(quick.decode_batch(frames, 7))
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=40), st.integers(0, 3))

@@ -202,7 +202,7 @@ class BinanceSpotAdapter(StreamAdapter):
                 (key, convert(message.data, symbol, venue_symbol, symbols, local_time))
                 for message in messages
                 for decode, convert, key, symbol, venue_symbol in (routes[message.stream],)
-                if decode is first  # the decoder of one kind can read frames of another that say more
+                if decode is first  # a stream's name may contradict the payload, which was read as the first one's
             ]
             return decoded if len(decoded) == len(batch) else None
         except (KeyError, TypeError, *MALFORMED):
