@@ -33,25 +33,25 @@ def test_every_delay_is_jittered_also_at_the_cap(seed: int, interval: float, cap
 
 @pytest.mark.anyio
 @pytest.mark.virtual_time
-@pytest.mark.parametrize(("per_second", "messages"), [(5.0, 23), (1.0, 4), (0.5, 3), (2.5, 9)])
-async def test_no_second_carries_more_than_the_limit(per_second: float, messages: int) -> None:
-    """A burst goes out at once, and what exceeds the limit waits."""
-    pacer = Pacer(per_second)
+@pytest.mark.parametrize(("limit", "window", "messages"), [(5, 1.0, 23), (1, 1.0, 4), (1, 2.0, 3), (300, 300.0, 301)])
+async def test_no_window_carries_more_than_the_limit(limit: int, window: float, messages: int) -> None:
+    """A burst goes out at once, and what exceeds the limit waits as long as was estimated."""
+    pacer = Pacer(limit, window)
+    started, estimate = anyio.current_time(), pacer.estimate(messages)
     sent = []
     for _ in range(messages):
         await pacer.wait()
         sent.append(anyio.current_time())
-    window = max(1.0, 1.0 / per_second)
-    burst = max(1, int(per_second))
-    assert sent[0] == sent[burst - 1]
-    assert all(later - earlier >= window - 1e-9 for earlier, later in zip(sent, sent[burst:], strict=False))
+    assert sent[0] == sent[limit - 1]
+    assert all(later - earlier >= window - 1e-9 for earlier, later in zip(sent, sent[limit:], strict=False))
+    assert pytest.approx(estimate) == sent[-1] - started
 
 
 @pytest.mark.anyio
 @pytest.mark.virtual_time
 async def test_a_cancelled_wait_is_not_counted() -> None:
     """Who gives up waiting leaves the slot to the next."""
-    pacer = Pacer(1.0)
+    pacer = Pacer(1)
     await pacer.wait()
     started = anyio.current_time()
     with anyio.move_on_after(0.5):

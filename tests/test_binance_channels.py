@@ -258,7 +258,7 @@ def test_limits_are_the_venues() -> None:
     limits = BinanceSpotAdapter.limits
     assert 1024 == limits.max_channels_per_connection
     assert 5.0 == limits.messages_per_second
-    assert 1.0 == limits.connects_per_second
+    assert (300, 300.0) == (limits.max_connects, limits.connect_window)
     assert 86_400.0 == limits.max_connection_age
 
 

@@ -72,11 +72,11 @@ class TallyAdapter(AdapterTap):
         self.current = AttemptTally(0)
 
     @override
-    def endpoint(self, url: str) -> str:
+    def endpoint(self, url: str, lease_key: str = "") -> str:
         """Return the URL to connect to, numbered. Called once for each attempt."""
         self.current = AttemptTally(len(self.attempts) + 1)
         self.attempts.append(self.current)
-        parts = urlsplit(self.inner.endpoint(url))
+        parts = urlsplit(self.inner.endpoint(url, lease_key))
         query = f"{parts.query}&" if parts.query else ""
         return urlunsplit(parts._replace(query=f"{query}{_PARAMETER}={self.current.number}"))
 

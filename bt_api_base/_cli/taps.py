@@ -32,8 +32,8 @@ class AdapterTap(StreamAdapter):
         self.decode_inner = inner.decode_frame
 
     @override
-    def endpoint(self, url: str) -> str:
-        return self.inner.endpoint(url)
+    def endpoint(self, url: str, lease_key: str = "") -> str:
+        return self.inner.endpoint(url, lease_key)
 
     @override
     def channel(self, topic: str, symbol: str, params: Mapping[str, Any] | None = None) -> Channel:

@@ -42,6 +42,7 @@ from bt_api_base.containers.enums import (
 from bt_api_base.containers.event import EVENT_TYPES, MONEY_TYPES, Event, event_name, event_tag
 from bt_api_base.containers.fill import Fill
 from bt_api_base.containers.funding_rate import FundingRate
+from bt_api_base.containers.gap import Gap, GapReason
 from bt_api_base.containers.greeks import Greeks
 from bt_api_base.containers.income import Income
 from bt_api_base.containers.instrument import Instrument, utc_ns
@@ -63,6 +64,8 @@ __all__ = (
     "Event",
     "Fill",
     "FundingRate",
+    "Gap",
+    "GapReason",
     "Greeks",
     "Income",
     "IncomeType",

@@ -9,6 +9,7 @@ from bt_api_base.containers.balance import Balance
 from bt_api_base.containers.bar import Bar
 from bt_api_base.containers.fill import Fill
 from bt_api_base.containers.funding_rate import FundingRate
+from bt_api_base.containers.gap import Gap
 from bt_api_base.containers.greeks import Greeks
 from bt_api_base.containers.income import Income
 from bt_api_base.containers.instrument import Instrument
@@ -39,6 +40,7 @@ Event: TypeAlias = (
     | Account
     | Income
     | Instrument
+    | Gap
 )
 """Everything that a venue reports; on the wire, the field ``type`` says which."""
 

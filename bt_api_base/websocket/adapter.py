@@ -10,23 +10,31 @@ messages below. The supervised connection acts on control messages; consumers on
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
+from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bt_api_base.containers import Event
+    from bt_api_base.security import Credentials
+    from bt_api_base.websocket.lease import SessionLease
 
 __all__ = (
     "Ack",
     "Channel",
+    "Continuity",
     "Control",
     "Decoded",
     "Heartbeat",
+    "LeaseExpired",
+    "LoggedIn",
+    "LoginRefused",
     "Malformed",
     "Notice",
     "Refusal",
@@ -36,6 +44,23 @@ __all__ = (
 )
 
 
+class Continuity(str, Enum):
+    """What a channel's events say about their order, so that a hole or a repetition can be told.
+
+    Attributes:
+        NONE: Nothing. Repetitions are told by content, and after an interruption something may be missing.
+        INCREASING: Their position grows from event to event, in steps of any size: repetitions can be told, holes
+            cannot.
+        CONSECUTIVE: Each follows the one before it without a hole, as trade ids and updates of a book do: both can.
+
+    See `bt_api_base.websocket.continuity.position` for what an event's position is.
+    """
+
+    NONE = "none"
+    INCREASING = "increasing"
+    CONSECUTIVE = "consecutive"
+
+
 class Channel(msgspec.Struct, frozen=True):
     """One thing a venue lets a client subscribe to.
 
@@ -43,13 +68,27 @@ class Channel(msgspec.Struct, frozen=True):
         topic: What, in this library's words: ``"ticker"``, ``"trade"``, ``"depth"`` ….
         symbol: Internal symbol, such as ``"BTC-USDT"``; empty for venue-wide channels.
         key: The venue's own name of the channel, which its frames are routed by.
-        event_name: Name under which the channel's events go over the bus.
+        event_name: Name under which the channel's events go over the bus; empty for a channel that
+            mixes events, each of which goes under its own name (`bt_api_base.containers.event_name`).
+        endpoint: Which of the venue's endpoints carries it, in the adapter's own word; connections are pooled by it.
+        private: Whether it shows an account, and so needs a log-in or a lease.
+        continuity: What the order of its events can be told by.
+        quiet_after: Seconds of silence that a live subscription never has, as the venue documents its
+            pace; ``None`` where a quiet market is silent for as long as it likes.
+        recoverable: Whether what is missing can be fetched by other means, or the data after a gap makes up for it.
+        event_types: The types of events its consumers want of a channel that mixes them; empty for all.
     """
 
     topic: str
     symbol: str
     key: str
     event_name: str
+    endpoint: str = ""
+    private: bool = False
+    continuity: Continuity = Continuity.NONE
+    quiet_after: float | None = None
+    recoverable: bool = False
+    event_types: tuple[type[Any], ...] = ()
 
 
 class Ack(msgspec.Struct, frozen=True, tag=True):
@@ -106,6 +145,28 @@ class Notice(msgspec.Struct, frozen=True, tag=True):
     closing: bool = False
 
 
+class LoggedIn(msgspec.Struct, frozen=True, tag=True):
+    """The venue accepted the log-in. An `Ack` with the log-in's request id says the same."""
+
+
+class LoginRefused(msgspec.Struct, frozen=True, tag=True):
+    """The venue refused the log-in. A `Refusal` with the log-in's request id says the same.
+
+    Attributes:
+        code: The venue's error code.
+        message: The venue's text, verbatim.
+        retryable: Whether trying again can help, as with a venue that is busy; wrong keys are not.
+    """
+
+    code: int | str | None = None
+    message: str = ""
+    retryable: bool = False
+
+
+class LeaseExpired(msgspec.Struct, frozen=True, tag=True):
+    """The session lease that this connection was opened with is no longer valid."""
+
+
 class Unrecognized(msgspec.Struct, frozen=True, tag=True):
     """A well-formed frame of a kind this adapter does not translate: counted, never lost in silence.
 
@@ -126,7 +187,9 @@ class Malformed(msgspec.Struct, frozen=True, tag=True):
     error: Exception
 
 
-Control: TypeAlias = "Ack | Refusal | Heartbeat | Notice | Unrecognized | Malformed"
+Control: TypeAlias = (
+    "Ack | Refusal | Heartbeat | Notice | LoggedIn | LoginRefused | LeaseExpired | Unrecognized | Malformed"
+)
 """A frame's meaning for the connection, as opposed to its consumers."""
 
 Decoded: TypeAlias = "tuple[str | None, Sequence[Event | Control]]"
@@ -141,7 +204,8 @@ class StreamLimits:
         max_channels_per_connection: Channels one connection may carry.
         max_channels_per_request: Channels one subscribe frame may name.
         messages_per_second: Messages a client may send on a connection.
-        connects_per_second: Connection attempts per second and address.
+        max_connects: Connection attempts per ``connect_window`` seconds and address.
+        connect_window: See there.
         max_connection_age: Seconds until the venue closes a connection; ``None``: no fixed limit.
         max_message_size_bytes: Largest message this venue sends.
     """
@@ -149,7 +213,8 @@ class StreamLimits:
     max_channels_per_connection: int = 1024
     max_channels_per_request: int = 200
     messages_per_second: float = 5.0
-    connects_per_second: float = 1.0
+    max_connects: int = 60
+    connect_window: float = 60.0
     max_connection_age: float | None = None
     max_message_size_bytes: int = 8 * 1024 * 1024
 
@@ -161,15 +226,41 @@ class StreamAdapter(ABC):
         exchange_name: Venue and asset type, such as ``"BINANCE___SPOT"``.
         limits: The venue's limits.
         default_url: The venue's production endpoint.
+        endpoint_name: Which of the venue's endpoints this instance's connection goes to; set before it is used.
+        credentials: What private channels and log-ins are signed with; set before it is used.
+        now_ns: The venue's time as far as it is known, nanoseconds since the epoch (UTC), for signatures.
     """
 
     exchange_name: str
     default_url: str
     limits: StreamLimits = StreamLimits()
+    endpoint_name: str = ""
+    credentials: Credentials | None = None
+    now_ns: Callable[[], int] = staticmethod(time.time_ns)
 
-    def endpoint(self, url: str) -> str:
-        """Return the URL to connect to for a configured ``url``; by default the same."""
+    def endpoint(self, url: str, lease_key: str = "") -> str:  # noqa: ARG002
+        """Return the URL to connect to for a configured ``url``, at `endpoint_name`; by default the same.
+
+        Args:
+            url: What the user configured, by default `default_url`.
+            lease_key: The key of the lease that `session_lease` returned, where it returned one.
+        """
         return url
+
+    def session_lease(self) -> SessionLease | None:
+        """Return what must be held to open `endpoint_name`, such as a listen key; ``None``: nothing."""
+        return None
+
+    def login_frame(self, request_id: int) -> str | None:  # noqa: ARG002
+        """Build the frame that logs in at `endpoint_name`, signed with `credentials`; ``None``: none is needed."""
+        return None
+
+    def probe_frame(self, request_id: int, channel: Channel) -> str:
+        """Build a harmless request that a live venue answers, to tell a quiet market from a dead application.
+
+        By default it subscribes to ``channel``, which is subscribed already, once more.
+        """
+        return self.subscribe_frame(request_id, [channel])
 
     @abstractmethod
     def channel(self, topic: str, symbol: str, params: Mapping[str, Any] | None = None) -> Channel:

@@ -34,24 +34,36 @@ def reconnect_delays(interval: float, cap: float, *, random: Callable[[], float]
 
 
 class Pacer:
-    """Keeps outgoing messages within a venue's limit: at most ``per_second`` in any one second.
+    """Keeps something within a venue's limit: at most ``limit`` times in any ``window`` seconds.
 
-    A short burst goes out at once; only what would exceed the limit waits.
+    A burst goes out at once; only what would exceed the limit waits, first come, first served.
+
+    Args:
+        limit: How often, at least 1.
+        window: In how many seconds.
     """
 
-    def __init__(self, per_second: float) -> None:
-        # A limit below one message a second becomes one message in a longer window.
-        self._window = max(1.0, 1.0 / per_second)
-        self._sent: deque[float] = deque(maxlen=max(1, int(per_second)))
+    def __init__(self, limit: int, window: float = 1.0) -> None:
+        self._window = window
+        self._sent: deque[float] = deque(maxlen=limit)
+        self._lock = anyio.Lock()
 
     async def wait(self) -> None:
-        """Wait until one more message may go out, and count it.
+        """Wait for the turn of one more, and count it.
 
         Cancellation: nothing is counted.
         """
-        while len(self._sent) == self._sent.maxlen:
-            delay = self._sent[0] + self._window - anyio.current_time()
-            if delay <= 0:
-                break
-            await anyio.sleep(delay)
-        self._sent.append(anyio.current_time())
+        async with self._lock:
+            while len(self._sent) == self._sent.maxlen:
+                delay = self._sent[0] + self._window - anyio.current_time()
+                if delay <= 0:
+                    break
+                await anyio.sleep(delay)
+            self._sent.append(anyio.current_time())
+
+    def estimate(self, further: int) -> float:
+        """Return how many seconds ``further`` more take from now, if nobody else asks."""
+        limit = self._sent.maxlen or 1
+        now = anyio.current_time()
+        recent = sum(sent + self._window > now for sent in self._sent)
+        return max(0, further + recent - 1) // limit * self._window

@@ -47,6 +47,16 @@ _NOWHERE = Outlet(len)
 """Where the events before the first one go."""
 
 
+def _message_pacer(messages_per_second: float) -> Pacer:
+    """Return what keeps requests within a venue's limit of messages.
+
+    Venues count pings and pongs too; those are not ours to time, so one message a second is left for them.
+    """
+    limit = max(1.0, messages_per_second - 1.0)
+    # A limit that is no whole number a second, or less than one, is one of a longer window.
+    return Pacer(int(limit)) if messages_per_second >= 1 else Pacer(1, 1.0 / messages_per_second)
+
+
 @attrs.define
 class SessionStats:
     """Counters of a connection, kept over all its sessions.
@@ -137,8 +147,7 @@ class Session:
     _tasks: TaskGroup = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        # Venues count pings and pongs too; those are not ours to time, so one message a second is left for them.
-        self._pacer = Pacer(max(1.0, self.adapter.limits.messages_per_second - 1.0))
+        self._pacer = _message_pacer(self.adapter.limits.messages_per_second)
 
     async def run(self) -> None:
         """Carry the connection until it ends.

@@ -69,7 +69,8 @@ class BinanceSpotAdapter(StreamAdapter):
         max_channels_per_connection=1024,
         max_channels_per_request=200,
         messages_per_second=5.0,
-        connects_per_second=1.0,
+        max_connects=300,
+        connect_window=300.0,
         max_connection_age=86_400.0,
     )
 
@@ -81,7 +82,7 @@ class BinanceSpotAdapter(StreamAdapter):
     )
 
     @override
-    def endpoint(self, url: str) -> str:
+    def endpoint(self, url: str, lease_key: str = "") -> str:  # noqa: ARG002
         """Return the URL to connect to: ``/ws`` becomes ``/stream``, whose frames name their stream."""
         parts = urlsplit(url)
         return urlunsplit(parts._replace(path="/stream")) if parts.path in ("/ws", "/ws/") else url
