@@ -82,7 +82,7 @@ class BinanceSpotAdapter(StreamAdapter):
     )
 
     @override
-    def endpoint(self, url: str, lease_key: str = "") -> str:  # noqa: ARG002
+    def endpoint(self, url: str, lease_key: str = "") -> str:
         """Return the URL to connect to: ``/ws`` becomes ``/stream``, whose frames name their stream."""
         parts = urlsplit(url)
         return urlunsplit(parts._replace(path="/stream")) if parts.path in ("/ws", "/ws/") else url
