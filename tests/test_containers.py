@@ -28,6 +28,8 @@ from bt_api_base.containers import (
     Event,
     Fill,
     FundingRate,
+    Gap,
+    GapReason,
     Greeks,
     Income,
     IncomeType,
@@ -80,6 +82,7 @@ POSITIONAL = {
     Balance: ("BINANCE___SPOT", "USDT", 1, 2, Decimal("100.00"), Decimal("99.5"), Decimal("0.5")),
     Account: ("BINANCE___SPOT", "", 1, 2, "id", "SPOT", True, True, False),
     Income: (*HEAD, IncomeType.FUNDING_FEE, Decimal("-0.00000001"), "USDT"),
+    Gap: (*HEAD, 1, 2, GapReason.SEQUENCE, True, "trade", 3, 5, 3),
     Instrument: ("BTC-USDT", "BINANCE___SPOT", "BTCUSDT", AssetType.SPOT, "BTC", "USDT", Decimal("0.01")),
 }
 """How each event is made positionally; adapters rely on it for speed."""
@@ -171,6 +174,7 @@ def test_the_union_has_all_containers_and_each_its_own_tag() -> None:
         "bar",
         "fill",
         "funding_rate",
+        "gap",
         "greeks",
         "income",
         "instrument",
@@ -457,6 +461,7 @@ MARKET_FIELDS = {
     MarkPrice: "mark_price index_price settlement_price",
     Liquidation: "liquidation_side liquidation_price liquidation_volume liquidation_time",
     Income: "income_type income_value income_asset",
+    Gap: "since until reason recoverable topic first_missing last_missing missing",
 }
 
 

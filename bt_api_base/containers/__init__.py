@@ -26,6 +26,7 @@ from bt_api_base.containers.codec import (
 from bt_api_base.containers.decimals import decimal_text, to_decimal
 from bt_api_base.containers.enums import (
     AssetType,
+    GapReason,
     IncomeType,
     InstrumentStatus,
     LiquidityType,
@@ -42,7 +43,7 @@ from bt_api_base.containers.enums import (
 from bt_api_base.containers.event import EVENT_TYPES, MONEY_TYPES, Event, event_name, event_tag
 from bt_api_base.containers.fill import Fill
 from bt_api_base.containers.funding_rate import FundingRate
-from bt_api_base.containers.gap import Gap, GapReason
+from bt_api_base.containers.gap import Gap
 from bt_api_base.containers.greeks import Greeks
 from bt_api_base.containers.income import Income
 from bt_api_base.containers.instrument import Instrument, utc_ns

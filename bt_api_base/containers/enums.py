@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = (
     "AssetType",
+    "GapReason",
     "IncomeType",
     "InstrumentStatus",
     "LiquidityType",
@@ -272,4 +273,18 @@ class InstrumentStatus(_Descriptive):
     """Trading has ended; being settled or delivered."""
     EXPIRED = "expired"
     DELISTED = "delisted"
+    UNKNOWN = "unknown"
+
+
+class GapReason(_Descriptive):
+    """Why data is missing from a stream."""
+
+    DISCONNECTED = "disconnected"
+    """The connection was interrupted, and the events do not tell what was missed, or whether anything was."""
+    SEQUENCE = "sequence"
+    """The venue's own numbers have a hole."""
+    RESET = "reset"
+    """The venue began to count anew: nobody can tell what lies between."""
+    OVERFLOW = "overflow"
+    """The consumer was too slow, and its own stream had to forget."""
     UNKNOWN = "unknown"

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 from bt_api_base.containers._base import EventBase
+from bt_api_base.containers.enums import GapReason
 
-__all__ = ("Gap", "GapReason")
-
-
-class GapReason(str, Enum):
-    """Why data is missing.
-
-    Attributes:
-        DISCONNECTED: The connection was interrupted, and the channel's events do not tell what was missed.
-        SEQUENCE: The venue's own numbers have a hole.
-        RESET: The venue began to count anew.
-        OVERFLOW: The consumer was too slow, and its stream had to forget.
-    """
-
-    DISCONNECTED = "disconnected"
-    SEQUENCE = "sequence"
-    RESET = "reset"
-    OVERFLOW = "overflow"
+__all__ = ("Gap",)
 
 
 class Gap(EventBase, frozen=True, gc=False):
     """Data is missing here: between the event before this one in the stream, and the one after it.
 
-    ``server_time`` is that of the event that follows, 0 if it is not known yet.
+    It is the only event that no venue sends: it is made here, and stands in a consumer's stream exactly where something
+    is missing. A state that was built from the events before it (a book, a running sum, a position) is not to be
+    carried over it, unless what follows is a snapshot.
+
+    ``server_time`` is that of the event that follows, 0 if it is not known. ``local_time`` is when the gap was told.
 
     Attributes:
-        since: Local time of the last event before, nanoseconds since the epoch (UTC); 0 if there was none.
+        since: Local time of the last event before it, nanoseconds since the epoch (UTC); 0 if there was none.
         until: Local time of the first event after it, or of the moment from which events arrive again.
         reason: Why.
         recoverable: Whether what is missing can be fetched by other means, or what follows makes up for it, as the
