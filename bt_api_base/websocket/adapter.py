@@ -204,6 +204,11 @@ class StreamLimits:
         max_channels_per_connection: Channels one connection may carry.
         max_channels_per_request: Channels one subscribe frame may name.
         messages_per_second: Messages a client may send on a connection.
+        max_requests: Subscribe, unsubscribe and log-in requests per ``request_window`` seconds and connection;
+            ``None``: no limit besides ``messages_per_second``.
+        request_window: See there.
+        max_idle: Seconds without a message to the client after which the venue closes a connection, so that it has
+            to be pinged sooner; ``None``: it does not.
         max_connects: Connection attempts per ``connect_window`` seconds and address.
         connect_window: See there.
         max_connection_age: Seconds until the venue closes a connection; ``None``: no fixed limit.
@@ -213,6 +218,9 @@ class StreamLimits:
     max_channels_per_connection: int = 1024
     max_channels_per_request: int = 200
     messages_per_second: float = 5.0
+    max_requests: int | None = None
+    request_window: float = 3600.0
+    max_idle: float | None = None
     max_connects: int = 60
     connect_window: float = 60.0
     max_connection_age: float | None = None
