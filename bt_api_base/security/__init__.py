@@ -1,4 +1,9 @@
-"""Secrets that do not show, and what is signed with them."""
+"""Secrets that do not show, and what is signed with them.
+
+* `Secret` and `Credentials`: values that mask themselves.
+* `signing`: HMAC, Ed25519 and RSA signatures as pure functions.
+* `recipes`: what venues want signed.
+"""
 
 from __future__ import annotations
 

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+import hmac
+from typing import Any, Final, NoReturn
 
-from typing_extensions import override
+from typing_extensions import Self, override
+
+from bt_api_base._redaction import MASK, register_secret
 
 __all__ = ("Secret",)
 
+_MIN_REGISTERED: Final = 8
+"""Shorter texts are not masked by value: they occur in other words, and are no good secrets."""
+
 
 class Secret:
-    """A text that shows in no repr, log, format or pickle; `reveal` is the only way to it.
+    """A text that shows in no repr, format, log, pickle or serialization; `reveal` is the only way to it.
+
+    From its creation on, until the program ends, the text is also masked wherever it turns up in the exceptions and
+    log records of this package, say because a venue repeats an API key in its answer. That holds for texts of eight
+    characters and more.
+
+    A copy is the object itself. It cannot be pickled: what goes to another process is revealed on purpose, or read
+    there from where it was read here.
 
     Args:
         value: The text.
@@ -19,7 +32,12 @@ class Secret:
     __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
+        if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs are not all checked
+            # Only the kind: what was given may be the secret in another form.
+            raise TypeError(f"a Secret is made from text, not from {type(value).__name__}")
         self._value = value
+        if len(value) >= _MIN_REGISTERED:
+            register_secret(value)
 
     def reveal(self) -> str:
         """Return the text, for the one place that needs it."""
@@ -27,24 +45,40 @@ class Secret:
 
     @override
     def __repr__(self) -> str:
-        return "Secret('***')"
+        return f"Secret({MASK!r})"
 
     @override
     def __str__(self) -> str:
-        return "***"
+        return MASK
+
+    @override
+    def __format__(self, format_spec: str) -> str:
+        return format(MASK, format_spec)
 
     @override
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
+        if not isinstance(other, Secret):
+            return NotImplemented
+        mine, theirs = (text.encode("utf-8", "surrogatepass") for text in (self._value, other._value))
+        return hmac.compare_digest(mine, theirs)
 
     @override
     def __hash__(self) -> int:
-        return hash(self._value)
+        return hash((Secret, self._value))
 
     def __bool__(self) -> bool:
         return bool(self._value)
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
     @override
     def __reduce__(self) -> NoReturn:
-        msg = "a Secret cannot be pickled: reveal it where it is needed, and nowhere else"
-        raise TypeError(msg)
+        raise TypeError("a Secret cannot be pickled: reveal it where it is needed, and nowhere else")
+
+    def __getstate__(self) -> NoReturn:
+        # Since Python 3.11 every object has it, and hands out its slots, also to those that serialize without pickle.
+        self.__reduce__()
