@@ -118,7 +118,7 @@ def test_well_formed_names(name: str, expected: bool) -> None:
 def talk(*requests: str, **options: Any) -> list[str]:
     """Return the replies to requests on one combined connection."""
     client = BinanceClient(combined=True, **options)
-    return [client.answer(request.encode()).reply.decode() for request in requests]
+    return [client.answer(request.encode()).replies[0].payload.decode() for request in requests]
 
 
 def test_the_documentation_s_dialogue() -> None:
@@ -194,14 +194,14 @@ def test_refusals(request_text: str, reply: dict[str, Any]) -> None:
 @pytest.mark.parametrize("message", [b'{"method":"\xff"}', b"[" * 100_000, b'{"method":'], ids=["utf8", "deep", "cut"])
 def test_nothing_a_client_sends_breaks_the_venue(message: bytes) -> None:
     """Bytes that no parser likes are refused like any other request that is no JSON."""
-    assert b'{"code":3,"msg":"Invalid JSON: ' == BinanceClient(combined=True).answer(message).reply[:31]
+    assert b'{"code":3,"msg":"Invalid JSON: ' == BinanceClient(combined=True).answer(message).replies[0].payload[:31]
 
 
 def test_refusals_change_nothing() -> None:
     """One bad stream in a request refuses all of it."""
     client = BinanceClient(combined=True)
     answer = client.answer(b'{"method":"SUBSCRIBE","params":["btcusdt@trade","bad"],"id":1}')
-    assert (True, (), ()) == (answer.is_error, answer.added, client.streams)
+    assert (1, (), ()) == (answer.refusals, answer.added, client.streams)
 
 
 @pytest.mark.parametrize("request_id", ["7", "-7", "9223372036854775807", "null", '"a"', f'"{"x" * 36}"'])

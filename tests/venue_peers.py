@@ -20,8 +20,8 @@ from websockets.uri import parse_uri
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from bt_api_base.testing.binance_venue import BinanceVenue
     from bt_api_base.testing.streams import MemoryByteStream
+    from bt_api_base.testing.venue import Venue
 
 RECEIVE_TIMEOUT = 5.0
 """Seconds that no frame of a test takes; it only turns a hang into a failure."""
@@ -218,7 +218,7 @@ class MemoryClient:
                 await self._stream.send(data)
 
 
-async def memory_client(venue: BinanceVenue, **options: bool) -> MemoryClient:
+async def memory_client(venue: Venue, **options: bool) -> MemoryClient:
     """Connect to a venue in memory."""
     client = MemoryClient(venue.connect_in_memory(), **options)
     await client.handshake()

@@ -1,23 +1,34 @@
 """What Binance's stream endpoints make of a URL and of the requests a client sends, in the venue's own words.
 
-Nothing here knows of sockets or markets: `parse_target` reads the URL, a `BinanceClient` holds what one connection has
-subscribed to and answers its requests. The texts are those of the venue's documentation; where that is silent, the
-comment beside it says what was assumed.
+`parse_target` reads the URL, a `BinanceClient` holds what one connection has subscribed to and answers its requests.
+The texts are those of the venue's documentation; where that is silent, the comment beside it says what was assumed.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import attrs
 import msgspec
+from typing_extensions import override
 
-from bt_api_base.testing.binance_frames import MICROSECONDS, MILLISECONDS, is_stream_name
+from bt_api_base.testing.binance_frames import (
+    MICROSECONDS,
+    MILLISECONDS,
+    combined_data,
+    is_stream_name,
+    shutdown_data,
+)
+from bt_api_base.testing.dialect import Answer, Dialect, DialectClient, Event, Form, Reply, ReplyKind
+from bt_api_base.testing.garbage import GarbageKind, garbage
+from bt_api_base.testing.venue_faults import RequestFaults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from bt_api_base.testing.venue_options import VenueOptions
 
 MAX_STREAMS: Final = 1_024
 """Streams that one connection can listen to."""
@@ -67,20 +78,16 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name for name in text.split("/") if name)
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What a request leads to.
+class BinanceForm(msgspec.Struct, frozen=True):
+    """How a connection gets its data.
 
     Attributes:
-        reply: The text frame to send.
-        added: Streams that are subscribed to from now on.
-        removed: Streams that are not subscribed to any more.
-        is_error: Whether the reply refuses the request.
+        combined: Whether they come wrapped with the name of their stream.
+        divisor: Microseconds per unit of the timestamps.
     """
 
-    reply: bytes
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    is_error: bool = False
+    combined: bool
+    divisor: int = MILLISECONDS
 
 
 class RequestError(Exception):
@@ -98,7 +105,7 @@ class RequestError(Exception):
 
 
 @attrs.define(eq=False)
-class BinanceClient:
+class BinanceClient(DialectClient):
     """One connection's subscriptions and property, changed by its requests."""
 
     combined: bool
@@ -107,9 +114,18 @@ class BinanceClient:
     """Microseconds per unit of the timestamps."""
     max_streams: int = MAX_STREAMS
     """Streams this connection can listen to."""
+    faults: RequestFaults = attrs.field(factory=RequestFaults)
+    """Asked before a stream is subscribed to."""
     _streams: dict[str, None] = attrs.field(factory=dict[str, None])
 
     @property
+    @override
+    def form(self) -> BinanceForm:
+        """Whether data come combined, and the unit of their timestamps."""
+        return BinanceForm(self.combined, self.divisor)
+
+    @property
+    @override
     def streams(self) -> tuple[str, ...]:
         """The streams subscribed to, the oldest first."""
         return tuple(self._streams)
@@ -129,6 +145,7 @@ class BinanceClient:
         self._streams.update(dict.fromkeys(added[:room]))
         return added[:room]
 
+    @override
     def answer(self, message: bytes) -> Answer:
         """Do what a request asks for.
 
@@ -144,7 +161,7 @@ class BinanceClient:
             reply: dict[str, object] = {"code": error.code, "msg": error.message}
             if request_id is not msgspec.UNSET:
                 reply["id"] = request_id
-            return Answer(msgspec.json.encode(reply), is_error=True)
+            return Answer((Reply(msgspec.json.encode(reply), ReplyKind.REFUSAL),))
 
     def _do(self, request: dict[str, object], request_id: object, message: bytes) -> Answer:
         method = request.get("method", msgspec.UNSET)
@@ -155,20 +172,27 @@ class BinanceClient:
             if len(self._streams.keys() | set(names)) > self.max_streams:
                 # The documentation names the limit and not what happens: refused as a request with too much in it.
                 raise RequestError(2, "Invalid request: too many parameters")
-            return Answer(_result(None, request_id), added=self.add(names))
+            for name in names:
+                refused = self.faults.stream_refusal(name)
+                if refused is not None:
+                    # The venue refuses a request as a whole, or not at all.
+                    code = refused.code if isinstance(refused.code, int) else 2
+                    raise RequestError(code, refused.message or "Invalid request: invalid stream")
+            added = self.add([name for name in names if not self.faults.is_ignored(name)])
+            return Answer((_acknowledgement(request_id),), added=added)
         if method == "UNSUBSCRIBE":
             names = _stream_names(request, message)
             removed = tuple(name for name in dict.fromkeys(names) if name in self._streams)
             for name in removed:
                 del self._streams[name]
-            return Answer(_result(None, request_id), removed=removed)
+            return Answer((_acknowledgement(request_id),), removed=removed)
         if method == "LIST_SUBSCRIPTIONS":
-            return Answer(_result(list(self._streams), request_id))
+            return Answer((_result(list(self._streams), request_id),))
         if method == "SET_PROPERTY":
             return self._set_property(_parameters(request, message, 2), request_id)
         if method == "GET_PROPERTY":
             _property_name(_parameters(request, message, 1))
-            return Answer(_result(self.combined, request_id))
+            return Answer((_result(self.combined, request_id),))
         expected = ", ".join(f"`{known}`" for known in _METHODS)
         raise RequestError(
             2,
@@ -182,7 +206,48 @@ class BinanceClient:
         if not isinstance(value, bool):
             raise RequestError(1, "Invalid value type: expected Boolean")
         self.combined = value
-        return Answer(_result(None, request_id))
+        return Answer((_result(None, request_id),))
+
+
+class BinanceDialect(Dialect):
+    """The market streams of Binance's spot market.
+
+    An event is the data of a frame, or what makes them from the divisor of a connection's timestamps.
+    """
+
+    default_options: ClassVar[VenueOptions] = {
+        "max_messages_per_second": MAX_MESSAGES_PER_SECOND,
+        "max_streams": MAX_STREAMS,
+        "ping_interval": 20.0,
+        "pong_timeout": 60.0,
+    }
+    path: ClassVar[str] = "/stream"
+
+    @override
+    def client(self, target: str, options: VenueOptions, faults: RequestFaults) -> BinanceClient | None:
+        wanted = parse_target(target)
+        if wanted is None:
+            return None
+        client = BinanceClient(wanted.combined, wanted.divisor, options.get("max_streams", MAX_STREAMS), faults)
+        client.add(wanted.streams)
+        return client
+
+    @override
+    def payload(self, stream: str, form: Form, event: Event) -> bytes:
+        form = cast("BinanceForm", form)
+        data = event if isinstance(event, bytes) else event(form.divisor)
+        return combined_data(stream, data) if form.combined else data
+
+    @override
+    def shutdown_notice(self, client: DialectClient, time_us: int) -> bytes:
+        form = cast("BinanceClient", client).form
+        data = shutdown_data(time_us, form.divisor)
+        return combined_data("!serverShutdown", data) if form.combined else data
+
+    @override
+    def garbage(self, client: DialectClient, kind: GarbageKind) -> bytes:
+        stream = next(iter(client.streams), "btcusdt@trade")
+        return garbage(kind, stream, combined=cast("BinanceClient", client).combined)
 
 
 def _parse(message: bytes) -> dict[str, object]:
@@ -238,8 +303,12 @@ def _property_name(parameters: list[object]) -> None:
         raise RequestError(0, "Unknown property")
 
 
-def _result(value: object, request_id: object) -> bytes:
-    return msgspec.json.encode({"result": value, "id": request_id})
+def _result(value: object, request_id: object, kind: ReplyKind = ReplyKind.OTHER) -> Reply:
+    return Reply(msgspec.json.encode({"result": value, "id": request_id}), kind)
+
+
+def _acknowledgement(request_id: object) -> Reply:
+    return _result(None, request_id, ReplyKind.ACK)
 
 
 def _columns(message: bytes) -> int:
@@ -254,8 +323,9 @@ def _method_column(message: bytes) -> int:
 __all__ = (
     "MAX_MESSAGES_PER_SECOND",
     "MAX_STREAMS",
-    "Answer",
     "BinanceClient",
+    "BinanceDialect",
+    "BinanceForm",
     "RequestError",
     "Target",
     "parse_target",

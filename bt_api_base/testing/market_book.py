@@ -180,11 +180,19 @@ class Book:
     def record(self) -> DepthRecorder:
         """Start to collect changes.
 
-        It collects until the book is gone, so `DepthRecorder.take` what it has now and then.
+        It collects until it is forgotten, so `DepthRecorder.take` what it has now and then.
         """
         recorder = DepthRecorder(self, self.update_id + 1)
         self._recorders.append(recorder)
         return recorder
+
+    def forget(self, recorder: DepthRecorder) -> None:
+        """Let a recorder collect no more.
+
+        Args:
+            recorder: One that `record` returned; no other, and not twice.
+        """
+        self._recorders.remove(recorder)
 
 
 __all__ = (

@@ -19,9 +19,10 @@ import anyio.lowlevel
 import msgspec
 from typing_extensions import Unpack, override
 
-from bt_api_base.testing.binance_venue import BinanceVenue
+from bt_api_base.testing.binance_dialect import BinanceDialect, BinanceForm
 from bt_api_base.testing.peer import text_frame
 from bt_api_base.testing.recorded_frames import RecordedFrame
+from bt_api_base.testing.venue import Venue
 from bt_api_base.testing.venue_records import StreamRecord
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ _combined_decoder = msgspec.json.Decoder(_Combined)
 _stamped_decoder = msgspec.json.Decoder(_Stamped)
 
 
-class ReplayVenue(BinanceVenue):
+class ReplayVenue(Venue):
     """Recorded frames behind Binance's spot market streams.
 
     A frame goes, as it was recorded, to every connection that listens to its stream; one in the form of a raw stream,
@@ -87,7 +88,7 @@ class ReplayVenue(BinanceVenue):
         exchange_name: str = "BINANCE___SPOT",
         **options: Unpack[VenueOptions],
     ) -> None:
-        super().__init__(exchange_name=exchange_name, **options)
+        super().__init__(BinanceDialect(), exchange_name=exchange_name, **options)
         if speed is not None and not speed > 0:
             raise ValueError(f"speed is {speed}, must be greater than 0 or None")
         self.frames_sent = 0
@@ -101,6 +102,11 @@ class ReplayVenue(BinanceVenue):
         self._is_started = start_after == 0
         self._is_finished = False
         self._changed = anyio.Event()
+
+    @property
+    def ws_url(self) -> str:
+        """Where to connect for raw streams, ``ws://127.0.0.1:port/ws``."""
+        return self.url_of("/ws")
 
     @property
     def is_finished(self) -> bool:
@@ -131,8 +137,8 @@ class ReplayVenue(BinanceVenue):
         tasks.start_soon(self._replay)
 
     @override
-    def _subscribed(self, connection: VenueConnection) -> None:
-        self._heard.update(connection.client.streams)
+    def _subscribed(self, connection: VenueConnection, names: tuple[str, ...]) -> None:
+        self._heard.update(names)
         if self._start_after is not None and len(self._heard) >= self._start_after:
             self._is_started = True
         self._wake()
@@ -186,7 +192,9 @@ class ReplayVenue(BinanceVenue):
                 break
             await busy[0].peer.drain()
         for listener in listeners:
-            data = payload if combined is None or listener.client.combined else bytes(combined.data)
+            form = listener.client.form
+            is_raw = isinstance(form, BinanceForm) and not form.combined
+            data = bytes(combined.data) if combined is not None and is_raw else payload
             listener.session.streams.setdefault(name, StreamRecord(name))
             listener.send(name, text_frame(data), None)
         self.frames_sent += 1

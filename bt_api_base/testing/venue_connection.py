@@ -9,16 +9,13 @@ import anyio
 import attrs
 from websockets.frames import Frame, Opcode
 
-from bt_api_base.testing.binance_frames import combined_data
-from bt_api_base.testing.garbage import GarbageKind, garbage
 from bt_api_base.testing.peer import text_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bt_api_base.testing.binance_dialect import BinanceClient
-    from bt_api_base.testing.binance_venue import BinanceVenue
+    from bt_api_base.testing.dialect import Dialect, DialectClient, Event, Form
+    from bt_api_base.testing.garbage import GarbageKind
     from bt_api_base.testing.peer import Peer
+    from bt_api_base.testing.venue import Venue
     from bt_api_base.testing.venue_records import StreamRecord, VenueSession
 
 _COUNTED: Final = (Opcode.TEXT, Opcode.BINARY, Opcode.PING, Opcode.PONG)
@@ -30,15 +27,22 @@ class Feed:
     """One stream and who listens to it, by the form in which they get it."""
 
     name: str
-    groups: dict[tuple[bool, int], dict[VenueConnection, None]] = attrs.field(
-        factory=dict[tuple[bool, int], dict["VenueConnection", None]]
-    )
+    dialect: Dialect
+    groups: dict[Form, dict[VenueConnection, None]] = attrs.field(factory=dict["Form", dict["VenueConnection", None]])
 
-    def send(self, event_id: int | None, event: bytes | Callable[[int], bytes]) -> None:
-        """Have an event sent to all who listen, encoded once for each form that is asked for."""
-        for (combined, divisor), connections in self.groups.items():
-            data = event if isinstance(event, bytes) else event(divisor)
-            frame = text_frame(combined_data(self.name, data) if combined else data)
+    def send(self, event_id: int | None, event: Event, to: VenueConnection | None = None) -> None:
+        """Have an event sent to all who listen, encoded once for each form that is asked for.
+
+        Args:
+            event_id: What the records remember of it.
+            event: The event.
+            to: The only connection that gets it; None for all.
+        """
+        if to is not None:
+            to.send(self.name, text_frame(self.dialect.payload(self.name, to.forms[self.name], event)), event_id)
+            return
+        for form, connections in self.groups.items():
+            frame = text_frame(self.dialect.payload(self.name, form, event))
             for connection in connections:
                 connection.send(self.name, frame, event_id)
 
@@ -53,9 +57,11 @@ class VenueConnection:
     """One client: its subscriptions and its record. It is the peer's handler."""
 
     peer: Peer
-    client: BinanceClient
+    client: DialectClient
     session: VenueSession
-    venue: BinanceVenue
+    venue: Venue
+    forms: dict[str, Form] = attrs.field(factory=dict["str", "Form"])
+    """The form in which each stream that it listens to is sent."""
     _arrivals: deque[float] = attrs.field(factory=deque[float])
 
     def send(self, stream: str, frame: bytes, event_id: int | None) -> None:
@@ -68,8 +74,7 @@ class VenueConnection:
 
     def send_garbage(self, kind: GarbageKind) -> None:
         """Have a bad frame sent."""
-        stream = next(iter(self.client.streams), "btcusdt@trade")
-        payload = garbage(kind, stream, combined=self.client.combined)
+        payload = self.venue.dialect.garbage(self.client, kind)
         self.peer.send(text_frame(payload), (self.session.garbage, None))
 
     def received_frame(self, frame: Frame) -> None:

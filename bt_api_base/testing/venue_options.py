@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 class VenueOptions(TypedDict, total=False):
-    """What venues have in common. Durations are seconds; defaults are the venue's own."""
+    """What venues have in common. Durations are seconds.
+
+    A dialect has its own defaults, see `bt_api_base.testing.dialect.Dialect.default_options`; those named here are
+    Binance's spot market's, or everybody's.
+    """
 
     host: str
     """Address to listen at. Default "127.0.0.1"."""

@@ -1,6 +1,7 @@
-"""What the venues that speak Binance's dialect share: connections, subscriptions, requests, faults and records.
+"""What all simulated venues share: connections, subscriptions, requests, faults and records.
 
-`SimulatedVenue` and `ReplayVenue` differ in where their frames come from only.
+How a venue speaks is its `bt_api_base.testing.dialect.Dialect`, where its events come from is the subclass: markets of
+its own (`bt_api_base.testing.market_venue`) or a recording (`bt_api_base.testing.replay_venue`).
 """
 
 from __future__ import annotations
@@ -14,43 +15,51 @@ import anyio
 from anyio import AsyncContextManagerMixin
 from typing_extensions import Self, Unpack, override
 
-from bt_api_base.testing.binance_dialect import MAX_MESSAGES_PER_SECOND, MAX_STREAMS, BinanceClient, parse_target
-from bt_api_base.testing.binance_frames import combined_data, shutdown_data
 from bt_api_base.testing.garbage import GARBAGE_KINDS, GarbageKind
 from bt_api_base.testing.peer import Ending, Peer
 from bt_api_base.testing.server import WebSocketServer
 from bt_api_base.testing.venue_connection import Feed, VenueConnection
+from bt_api_base.testing.venue_faults import Refused, RequestFaults
 from bt_api_base.testing.venue_options import VenueOptions, server_settings
 from bt_api_base.testing.venue_records import StreamRecord, VenueSession
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
     from anyio.abc import TaskGroup
 
+    from bt_api_base.testing.dialect import Dialect, Event
     from bt_api_base.testing.streams import MemoryByteStream
 
 _NO_CODE: Final = (1005, 1006)
 
 
-class BinanceVenue(AsyncContextManagerMixin):
-    """A venue on loopback in Binance's dialect. Enter it to run it; leaving it closes everything.
+class Venue(AsyncContextManagerMixin):
+    """A venue on loopback. Enter it to run it; leaving it closes everything.
 
     Args:
+        dialect: How it speaks.
         exchange_name: Venue and asset type it stands in for.
-        **options: See `VenueOptions`.
+        seed: What its random faults follow from.
+        **given: See `VenueOptions`; what is left out is the dialect's own.
     """
 
-    def __init__(self, *, exchange_name: str = "BINANCE___SPOT", **options: Unpack[VenueOptions]) -> None:
+    def __init__(self, dialect: Dialect, *, exchange_name: str, seed: int = 1, **given: Unpack[VenueOptions]) -> None:
+        options: VenueOptions = {**dialect.default_options, **given}
+        self.dialect = dialect
+        """How it speaks."""
         self.exchange_name = exchange_name
         """Venue and asset type it stands in for."""
-        self.max_messages_per_second = options.get("max_messages_per_second", MAX_MESSAGES_PER_SECOND)
+        self.seed = seed
+        """What its markets and its random faults follow from."""
+        self.max_messages_per_second = options.get("max_messages_per_second")
         """Messages a client may send in a second; None for no limit."""
         self.sessions: list[VenueSession] = []
         """All connections that completed the handshake, the oldest first."""
         self.withheld = 0
         """Data frames that were not sent because of a stall."""
-        self._max_streams = options.get("max_streams", MAX_STREAMS)
+        self._options = options
+        self._request_faults = RequestFaults()
         self._keep_ids = options.get("keep_ids", False)
         self._clock_ns = options.get("clock_ns", time.time_ns)
         self._connections: dict[VenueConnection, None] = {}
@@ -88,13 +97,17 @@ class BinanceVenue(AsyncContextManagerMixin):
 
     @property
     def url(self) -> str:
-        """Where to connect for combined streams, ``ws://127.0.0.1:port/stream``."""
-        return f"{self._base_url}/stream"
+        """Where to connect: the usual path of its dialect, for example ``ws://127.0.0.1:port/stream``."""
+        return self.url_of(self.dialect.path)
 
-    @property
-    def ws_url(self) -> str:
-        """Where to connect for raw streams, ``ws://127.0.0.1:port/ws``."""
-        return f"{self._base_url}/ws"
+    def url_of(self, path: str) -> str:
+        """Return where to connect for another path.
+
+        Args:
+            path: The path, with a leading slash, and the query where there is one.
+        """
+        host = f"[{self._server.host}]" if ":" in self._server.host else self._server.host
+        return f"ws://{host}:{self._server.port}{path}"
 
     @property
     def port(self) -> int:
@@ -236,37 +249,71 @@ class BinanceVenue(AsyncContextManagerMixin):
             The number of connections.
         """
         for connection in self._connections:
-            client = connection.client
-            data = shutdown_data(self._clock_ns() // 1_000, client.divisor)
-            connection.send_control(combined_data("!serverShutdown", data) if client.combined else data)
+            connection.send_control(self.dialect.shutdown_notice(connection.client, self._clock_ns() // 1_000))
         return len(self._connections)
+
+    def refuse_logins(self, code: int | str | None = None, message: str = "", *, count: int = 1) -> None:
+        """Refuse log-ins that are correct.
+
+        Args:
+            code: The venue's code; None for its code of a wrong key or signature.
+            message: The venue's words; empty for its usual ones.
+            count: How many log-ins.
+        """
+        self._request_faults.refuse_logins(Refused(code, message), count)
+
+    def refuse_stream(self, stream: str, code: int | str | None = None, message: str = "", *, count: int = 1) -> None:
+        """Refuse requests for a stream, on whatever connection; where a venue refuses requests as a whole, all of it.
+
+        Args:
+            stream: The stream's name.
+            code: The venue's code; None for the usual one.
+            message: The venue's words; empty for its usual ones.
+            count: How many requests.
+        """
+        self._request_faults.refuse_stream(stream, Refused(code, message), count)
+
+    def ignore_stream(self, stream: str, *, count: int = 1) -> None:
+        """Let requests for a stream go unheeded: nothing is subscribed to, and nothing refused.
+
+        A venue that acknowledges a request as a whole acknowledges it all the same; one that acknowledges each stream
+        says nothing about this one.
+
+        Args:
+            stream: The stream's name.
+            count: How many requests.
+        """
+        self._request_faults.ignore_stream(stream, count)
 
     # Between the connections and the subclass.
 
     def answer(self, connection: VenueConnection, message: bytes) -> None:
         """Answer a request of a connection. For the connection's use."""
         client, session = connection.client, connection.session
-        combined = client.combined
+        form = client.form
         answer = client.answer(message)
-        session.requests += 1
-        session.refusals += answer.is_error
+        session.requests += answer.is_request
+        session.refusals += answer.refusals
         for name in answer.removed:
-            self._leave(connection, name, combined=combined)
-        if client.combined != combined:
-            for name in client.streams:
-                self._leave(connection, name, combined=combined)
+            self._leave(connection, name)
+        if client.form != form:
+            for name in tuple(connection.forms):
+                self._leave(connection, name)
                 self._join(connection, name)
-        connection.send_control(answer.reply)
+        for reply in answer.replies:
+            connection.send_control(reply.payload)
         for name in answer.added:
             self._join(connection, name)
         if answer.added:
-            self._subscribed(connection)
+            self._subscribed(connection, answer.added)
+        if answer.close is not None:
+            connection.peer.close(*answer.close)
 
     def ended(self, connection: VenueConnection) -> None:
         """Forget a connection that is gone. For the connection's use."""
         peer, session = connection.peer, connection.session
-        for name in connection.client.streams:
-            self._leave(connection, name, combined=connection.client.combined)
+        for name in tuple(connection.forms):
+            self._leave(connection, name)
         self._connections.pop(connection, None)
         session.closed_at = anyio.current_time()
         session.ending = peer.ending
@@ -274,18 +321,19 @@ class BinanceVenue(AsyncContextManagerMixin):
         session.close_reason = peer.close_reason
         session.is_exact = peer.ending is Ending.CLOSED_BY_VENUE and peer.confirmed
 
-    def _publish(self, feed: Feed, event_id: int | None, event: bytes | Callable[[int], bytes]) -> None:
-        """Send an event to whoever listens to a stream, unless the venue is stalled.
+    def _publish(self, feed: Feed, event_id: int | None, event: Event, *, to: VenueConnection | None = None) -> None:
+        """Send an event to whoever listens to a stream, unless a fault says otherwise.
 
         Args:
             feed: The stream.
             event_id: What the records remember of it.
-            event: Its data, or what makes them from the divisor of a connection's timestamps.
+            event: Its data, or what makes them, see `bt_api_base.testing.dialect.Dialect.payload`.
+            to: The only connection that gets it, for example the snapshot after a subscription; None for all.
         """
         if self._server.is_stalled:
-            self.withheld += feed.listeners
+            self.withheld += feed.listeners if to is None else 1
         else:
-            feed.send(event_id, event)
+            feed.send(event_id, event, to)
 
     def _feed_opened(self, feed: Feed) -> None:
         """Take note that a stream has its first listener."""
@@ -293,49 +341,48 @@ class BinanceVenue(AsyncContextManagerMixin):
     def _feed_closed(self, feed: Feed) -> None:
         """Take note that a stream has lost its last listener."""
 
-    def _subscribed(self, connection: VenueConnection) -> None:
-        """Take note that a connection listens to more streams, and has been told so."""
+    def _subscribed(self, connection: VenueConnection, names: tuple[str, ...]) -> None:
+        """Take note that a connection listens to more streams, and has been told so; send what comes first of them.
 
-    @property
-    def _base_url(self) -> str:
-        host = f"[{self._server.host}]" if ":" in self._server.host else self._server.host
-        return f"ws://{host}:{self._server.port}"
+        Args:
+            connection: The connection.
+            names: The streams that are new, in the order of the request; `_feeds` has them by name.
+        """
 
     def _accept(self, peer: Peer, path: str) -> VenueConnection | None:
-        target = parse_target(path)
-        if target is None:
+        client = self.dialect.client(path, self._options, self._request_faults)
+        if client is None:
             return None
-        client = BinanceClient(target.combined, target.divisor, self._max_streams)
         session = VenueSession(number=next(self._numbers), target=path, opened_at=anyio.current_time())
         connection = VenueConnection(peer=peer, client=client, session=session, venue=self)
         self._connections[connection] = None
         self.sessions.append(session)
-        for name in client.add(target.streams):
+        for name in client.streams:
             self._join(connection, name)
         if client.streams:
-            self._subscribed(connection)
+            self._subscribed(connection, client.streams)
         return connection
 
     def _join(self, connection: VenueConnection, name: str) -> None:
-        client = connection.client
         if name not in connection.session.streams:
             connection.session.streams[name] = StreamRecord(name, ids=[] if self._keep_ids else None)
         feed = self._feeds.get(name)
         if feed is None:
-            feed = self._feeds[name] = Feed(name)
+            feed = self._feeds[name] = Feed(name, self.dialect)
             self._feed_opened(feed)
-        feed.groups.setdefault((client.combined, client.divisor), {})[connection] = None
+        form = connection.forms[name] = connection.client.form
+        feed.groups.setdefault(form, {})[connection] = None
 
-    def _leave(self, connection: VenueConnection, name: str, *, combined: bool) -> None:
+    def _leave(self, connection: VenueConnection, name: str) -> None:
         feed = self._feeds[name]
-        key = (combined, connection.client.divisor)
-        group = feed.groups[key]
+        form = connection.forms.pop(name)
+        group = feed.groups[form]
         del group[connection]
         if not group:
-            del feed.groups[key]
+            del feed.groups[form]
         if not feed.groups:
             del self._feeds[name]
             self._feed_closed(feed)
 
 
-__all__ = ("BinanceVenue",)
+__all__ = ("Venue",)
