@@ -534,8 +534,8 @@ class TestEnding:
         stream: EventStream[int] = EventStream(1)
         with anyio.move_on_after(0):
             await stream.receive()
-        assert stream._news is not None
-        holder = [stream, *stream._news]
+        assert stream._news.channel is not None
+        holder = [stream, stream._news, *stream._news.channel]
         gc.collect()  # puts what the list ends with before what it begins with, in the collector's order
         stream.on_close(holder.clear)
         with warnings.catch_warnings(record=True) as caught:

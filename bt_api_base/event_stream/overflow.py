@@ -10,7 +10,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ("EventStreamStatistics", "Overflow", "conflation_key")
+__all__ = ("EventStreamStatistics", "Overflow", "conflation_key", "effective_limit")
 
 
 class Overflow(str, Enum):
@@ -42,6 +42,7 @@ class EventStreamStatistics:
         dropped: Items forgotten because the stream was full.
         conflated: Items replaced by a later one of the same key before the consumer took them.
         discarded: Items that waited when the consumer closed the stream.
+        markers: Markers the stream made where items were dropped, and the consumer took; in none of the others.
         max_buffer_size: Items the stream holds.
         hard_limit: Items a lossless stream holds before it fails; elsewhere the same as ``max_buffer_size``.
         overflow: What a full stream does with one more item.
@@ -55,11 +56,33 @@ class EventStreamStatistics:
     dropped: int
     conflated: int
     discarded: int
+    markers: int
     max_buffer_size: int
     hard_limit: int
     overflow: Overflow
     tasks_waiting_send: int
     is_over: bool
+
+
+_MIN_HARD_LIMIT = 1_000
+
+
+def effective_limit(overflow: Overflow, max_buffer_size: int, hard_limit: int | None) -> int:
+    """Return how many items may wait at all: for a lossless stream its hard limit, or the default of that.
+
+    Raises:
+        ValueError: The limits do not make sense.
+    """
+    if max_buffer_size < 1:
+        msg = f"max_buffer_size must be at least 1, not {max_buffer_size}: a stream that holds nothing loses it all"
+        raise ValueError(msg)
+    if overflow is not Overflow.BLOCK:
+        return max_buffer_size
+    if hard_limit is None:
+        return max(10 * max_buffer_size, _MIN_HARD_LIMIT)
+    if hard_limit < max_buffer_size:
+        raise ValueError(f"hard_limit must be at least max_buffer_size ({max_buffer_size}), not {hard_limit}")
+    return hard_limit
 
 
 def conflation_key(item: object) -> Hashable:

@@ -15,15 +15,17 @@ consumer that is cancelled while it waits, or just after it was woken, has lost 
 Whatever a stream could not keep is counted, and what happens then is chosen with `Overflow`. At any time::
 
     offered == delivered + pending + dropped + conflated + discarded
+
+Counters are read by people; a consumer is told in band. With `EventStream.on_drop` it gets a marker exactly where items
+were dropped, made when it gets there, from the item it took before, the one it takes next, and how many are missing.
+Such a marker was never offered and takes no place among the items that wait, so it is in none of those counters; it has
+its own, ``markers``. A marker that the producer puts in (`EventStream.offer_marker`) is an item like any other.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Hashable
-from contextlib import suppress
+import sys
 from typing import TYPE_CHECKING, Generic, TypeVar
-from weakref import finalize
 
 import anyio
 import anyio.lowlevel
@@ -32,16 +34,19 @@ from anyio.abc import ObjectReceiveStream
 from typing_extensions import Self, override
 
 from bt_api_base.event_stream.batches import Batches
+from bt_api_base.event_stream.conflation import LatestItems
+from bt_api_base.event_stream.fifo import Fifo
 from bt_api_base.event_stream.fresh_error import fresh_error
-from bt_api_base.event_stream.overflow import EventStreamStatistics, Overflow, conflation_key
+from bt_api_base.event_stream.losses import Losses
+from bt_api_base.event_stream.news import News
+from bt_api_base.event_stream.overflow import EventStreamStatistics, Overflow, conflation_key, effective_limit
 from bt_api_base.event_stream.turns import Turns
 from bt_api_base.exceptions import SlowConsumerError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections import OrderedDict, deque
+    from collections.abc import AsyncIterator, Callable, Hashable, Iterable
     from types import TracebackType
-
-    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 __all__ = ("EventStream",)
 
@@ -50,13 +55,6 @@ T = TypeVar("T")
 _BURST = 256
 """Items handed out before the consumer lets other tasks run. Measured: a checkpoint costs 20 items on asyncio and 60 on
 trio, so this adds at most a quarter to the cost of an item, and 256 items take well under a millisecond."""
-
-_MIN_HARD_LIMIT = 1_000
-
-
-def _positive(_: object, attribute: attrs.Attribute[int], value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{attribute.name} must be at least 1, not {value}: a stream that holds nothing loses it all")
 
 
 # Without NO_OP, attrs would look at every assignment in Python, which makes a counter as expensive as an item.
@@ -74,31 +72,42 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         key: What `Overflow.CONFLATE` tells items apart by.
         exchange_name: Whose items these are, for the error of a slow consumer.
         name: What these items are, for the same.
+        on_drop: Makes the marker that the consumer gets where items were dropped, from the last item it took (``None``
+            if there was none), the next one it takes (``None`` if none waits) and how many are missing between them.
+            It is called by the consumer, who gets its error; without it the consumer is told nothing. A lossless stream
+            has no use for it.
+        sample: Called with the next item whenever the consumer gets a burst of them: at each wake-up, and every few
+            hundred items. For statistics that must not cost anything.
     """
 
-    max_buffer_size: int = attrs.field(validator=_positive)
+    max_buffer_size: int = attrs.field()
     overflow: Overflow = attrs.field(default=Overflow.BLOCK, kw_only=True, converter=Overflow)
     hard_limit: int | None = attrs.field(default=None, kw_only=True)
     key: Callable[[T], Hashable] = attrs.field(default=conflation_key, kw_only=True)
     exchange_name: str = attrs.field(default="", kw_only=True)
     name: str = attrs.field(default="", kw_only=True)
-    _items: deque[T] = attrs.field(factory=deque[T], init=False)
-    _latest: OrderedDict[Hashable, T] = attrs.field(factory=OrderedDict[Hashable, T], init=False)
-    _buffer: deque[T] | OrderedDict[Hashable, T] = attrs.field(init=False)
+    on_drop: Callable[[T | None, T | None, int], T] | None = attrs.field(default=None, kw_only=True)
+    sample: Callable[[T], object] | None = attrs.field(default=None, kw_only=True)
+    _fifo: Fifo[T] = attrs.field(factory=Fifo[T], init=False)
+    _latest: LatestItems[T] | None = attrs.field(default=None, init=False)  # for conflation, instead of the other
+    _store: Fifo[T] | LatestItems[T] = attrs.field(init=False)  # whichever it is
+    _buffer: deque[T] | OrderedDict[Hashable, T] = attrs.field(init=False)  # what is in it
     _append: Callable[[T], None] = attrs.field(init=False)
     _pop: Callable[[], T] = attrs.field(init=False)
     _limit: int = attrs.field(init=False)  # items there may be at all
     _room: int = attrs.field(init=False)  # items that `offer` appends without a second look
+    _last: T | None = attrs.field(default=None, init=False)  # the item taken last
     _delivered: int = attrs.field(default=0, init=False)
     _pause_at: int = attrs.field(default=0, init=False)  # count of delivered items at which the consumer must await
     _dropped: int = attrs.field(default=0, init=False)
     _conflated: int = attrs.field(default=0, init=False)
     _discarded: int = attrs.field(default=0, init=False)
+    _markers: int = attrs.field(default=0, init=False)
+    _losses: Losses = attrs.field(factory=Losses, init=False)
+    _lost: deque[tuple[int, int]] = attrs.field(init=False)  # their places: looked at by the consumer
     _busy: bool = attrs.field(default=False, init=False)
     _waiting: bool = attrs.field(default=False, init=False)
-    _news: tuple[MemoryObjectSendStream[None], MemoryObjectReceiveStream[None]] | None = attrs.field(
-        default=None, init=False
-    )
+    _news: News = attrs.field(factory=News, init=False)
     _turns: Turns = attrs.field(factory=Turns, init=False)
     _senders: deque[anyio.Event] = attrs.field(init=False)  # those of the turns: looked at for every item
     _over: bool = attrs.field(default=False, init=False)
@@ -108,23 +117,18 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
 
     def __attrs_post_init__(self) -> None:
         self._senders = self._turns.queue
-        self._append = self._items.append
-        self._limit = self.max_buffer_size
-        if self.overflow is Overflow.BLOCK:
-            self._limit = (
-                max(10 * self.max_buffer_size, _MIN_HARD_LIMIT) if self.hard_limit is None else self.hard_limit
-            )
-            if self._limit < self.max_buffer_size:
-                msg = f"hard_limit must be at least max_buffer_size ({self.max_buffer_size}), not {self.hard_limit}"
-                raise ValueError(msg)
+        self._lost = self._losses.places
+        self._append = self._fifo.items.append
+        self._limit = effective_limit(self.overflow, self.max_buffer_size, self.hard_limit)
         if self.overflow is Overflow.CONFLATE:
-            latest = self._buffer = self._latest
-            self._pop = lambda: latest.popitem(last=False)[1]
+            self._store = self._latest = LatestItems(self.max_buffer_size)
+            self._pop = self._latest.pop
             self._room = 0  # every item has to be looked at
         else:
-            self._buffer = self._items
-            self._pop = self._items.popleft
+            self._store = self._fifo
+            self._pop = self._fifo.items.popleft
             self._room = self._limit
+        self._buffer = self._store.items
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "over" if self._over else "open"
@@ -152,12 +156,27 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         if not isinstance(items, (list, tuple)):
             items = list(items)
         if len(self._buffer) + len(items) <= self._room:
-            self._items.extend(items)
+            self._fifo.items.extend(items)
             if self._waiting and items:
                 self._wake()
         else:
             for item in items:
                 self.offer(item)
+
+    def offer_marker(self, marker: T) -> None:
+        """Hand over an item that says something about its place: what is offered later stays behind it.
+
+        Only in a stream that conflates does that make a difference: what waits is replaced no more, and the newest
+        marker is not dropped, however full the stream is. Elsewhere it is the same as `offer`, and if the marker has to
+        be dropped, that of `on_drop` covers it.
+        """
+        if self._latest is None:
+            self.offer(marker)
+        elif not self._over:
+            self._latest.put_marker(marker)
+            self._drop_excess(self._latest)
+            if self._waiting:
+                self._wake()
 
     async def send(self, item: T) -> None:
         """Hand over an item; if a lossless stream is full, wait for room first. Senders take turns.
@@ -225,7 +244,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         if self._delivered >= self._pause_at or not self._buffer:
             await self._wait_item()
         self._delivered += 1
-        item = self._pop()
+        item = self._last = self._pop()
         if self._senders:
             self._turns.wake(self._has_room)
         return item
@@ -243,7 +262,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
             except anyio.EndOfStream:
                 raise StopAsyncIteration from None
         self._delivered += 1
-        item = self._pop()
+        item = self._last = self._pop()
         if self._senders:
             self._turns.wake(self._has_room)
         return item
@@ -260,14 +279,10 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
             raise ValueError(f"max_items must be at least 1, not {max_items}")
         if self._delivered >= self._pause_at or not self._buffer:
             await self._wait_item()
-        buffer = self._buffer
-        if max_items is not None and max_items < len(buffer):
-            pop = self._pop
-            batch = [pop() for _ in range(max_items)]
-        else:
-            batch = list(self._items or self._latest.values())
-            buffer.clear()
-        self._delivered += len(batch)
+        limit = sys.maxsize if max_items is None else max_items
+        batch = self._pop_many(limit)
+        while self._lost and len(batch) < limit and self._mark():
+            batch += self._pop_many(limit - len(batch))
         if self._senders:
             self._turns.wake(self._has_room)
         return batch
@@ -290,11 +305,13 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         """
         if self._busy:
             raise anyio.BusyResourceError("receiving from")
+        if self._lost:
+            self._mark()
         if not self._buffer:
             self._raise_if_over()
             raise anyio.WouldBlock
         self._delivered += 1
-        item = self._pop()
+        item = self._last = self._pop()
         if self._senders:
             self._turns.wake(self._has_room)
         return item
@@ -305,6 +322,8 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
             self._closed = True
             self._discarded += len(self._buffer)
             self._buffer.clear()
+            self._lost.clear()
+            self._last = None
             self._finish()
 
     def __enter__(self) -> Self:
@@ -365,6 +384,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
             dropped=self._dropped,
             conflated=self._conflated,
             discarded=self._discarded,
+            markers=self._markers,
             max_buffer_size=self.max_buffer_size,
             hard_limit=self._limit,
             overflow=self.overflow,
@@ -379,40 +399,68 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
             return
         overflow = self.overflow
         if overflow is Overflow.DROP_NEWEST:
-            self._dropped += 1
+            self._drop(len(self._buffer))
         elif overflow is Overflow.DROP_OLDEST:
-            self._items.popleft()
-            self._items.append(item)
-            self._dropped += 1
-        elif overflow is Overflow.CONFLATE:
-            self._conflate(item)
+            self._pop()
+            self._append(item)
+            self._drop(0)
+        elif self._latest is not None:
+            self._conflate(self._latest, item)
         else:
             self._dropped += 1
             self.fail(SlowConsumerError(self.exchange_name, self.name, pending=len(self._buffer), limit=self._limit))
 
-    def _conflate(self, item: T) -> None:
-        latest = self._latest
+    def _conflate(self, latest: LatestItems[T], item: T) -> None:
         try:
             key = self.key(item)
-            replaces = key in latest
+            replaces = key in latest.items
         except Exception as error:  # noqa: BLE001 - the fault is the consumer's, who chose the key: it gets the error
             self._dropped += 1
             self.fail(error)
             return
+        latest.items[key] = item
         if replaces:
             self._conflated += 1
-        elif len(latest) >= self.max_buffer_size:
-            latest.popitem(last=False)
-            self._dropped += 1
-        latest[key] = item
+        else:
+            self._drop_excess(latest)
         if self._waiting:
             self._wake()
 
+    def _drop_excess(self, latest: LatestItems[T]) -> None:
+        place = latest.drop_excess()
+        if place is not None:
+            self._drop(place)
+
+    def _drop(self, place: int) -> None:
+        """Count an item that was dropped, and stop the consumer before it gets to that place in the buffer."""
+        self._dropped += 1
+        if self.on_drop is not None:
+            self._losses.add(self._delivered + place)
+            self._pause_at = min(self._pause_at, self._delivered + place)
+
+    def _mark(self) -> bool:
+        """If items are missing before the next one, put their marker there. The caller takes it at once."""
+        place, count = self._lost[0]
+        if self.on_drop is None or place > self._delivered:
+            return False
+        self._store.push(self.on_drop(self._last, self._store.first(), count))
+        self._lost.popleft()
+        self._markers += 1
+        self._delivered -= 1  # makes up for taking it
+        return True
+
+    def _pop_many(self, count: int) -> list[T]:
+        """Take so many items, or all up to the next place at which some are missing. There is at least one."""
+        if self._lost:
+            count = min(count, self._lost[0][0] - self._delivered)
+        batch = self._store.pop_many(count)
+        self._delivered += len(batch)
+        self._last = batch[-1]
+        return batch
+
     def _wake(self) -> None:
         self._waiting = False
-        if self._news is not None:
-            with suppress(anyio.WouldBlock):  # news for a receiver that was cancelled may lie there still
-                self._news[0].send_nowait(None)
+        self._news.tell()
 
     async def _wait_item(self) -> None:
         """Let other tasks run, and wait until there is an item and the caller may take a burst of them."""
@@ -421,28 +469,24 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         self._busy = True
         self._pause_at = 0  # sends a second consumer here
         try:
-            if self._buffer:
+            if self._buffer or self._lost:
                 await anyio.lowlevel.checkpoint()
-            while not self._buffer:
+            while not (self._buffer or self._lost):
                 self._raise_if_over()
-                await self._wait_news()
+                self._waiting = True
+                try:
+                    await self._news.wait()
+                finally:
+                    self._waiting = False
         finally:
             self._busy = False
+        if self.sample is not None and (first := self._store.first()) is not None:
+            self.sample(first)
+        if self._lost:
+            self._mark()
         self._pause_at = self._delivered + _BURST
-
-    async def _wait_news(self) -> None:
-        if self._news is None:
-            self._news = anyio.create_memory_object_stream[None](1)
-            # A stream that nobody closed holds nothing but memory: no reason for the warning of the streams inside.
-            # Not in __del__, because a collector of cycles may come to the streams inside first.
-            finalize(self, _close_news, *self._news).atexit = False
-        self._waiting = True
-        try:
-            await self._news[1].receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError):
-            pass  # the stream is over, and the caller looks why
-        finally:
-            self._waiting = False
+        if self._lost:
+            self._pause_at = min(self._pause_at, self._lost[0][0])
 
     def _raise_if_over(self) -> None:
         if self._closed:
@@ -453,21 +497,15 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
             raise anyio.EndOfStream
 
     def _has_room(self) -> bool:
-        return self._over or self.overflow is not Overflow.BLOCK or len(self._items) < self.max_buffer_size
+        return self._over or self.overflow is not Overflow.BLOCK or len(self._buffer) < self.max_buffer_size
 
     def _finish(self) -> None:
         if self._over:
             return
         self._over = True
         self._room = -1  # sends `offer` to `_overflow`, which ignores the item
-        if self._news is not None:
-            _close_news(*self._news)
+        self._news.close()
         self._turns.wake_all()
         callbacks, self._on_over = self._on_over, []
         for callback in callbacks:
             callback()
-
-
-def _close_news(send: MemoryObjectSendStream[None], receive: MemoryObjectReceiveStream[None]) -> None:
-    send.close()
-    receive.close()
