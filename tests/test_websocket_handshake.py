@@ -15,6 +15,7 @@ import bt_api_base
 from bt_api_base.exceptions import ConfigurationError, WebSocketError
 from bt_api_base.testing.leaks import assert_no_leaks
 from bt_api_base.testing.streams import memory_stream_pair
+from bt_api_base.transport import ConnectError
 from bt_api_base.websocket import open_websocket
 from bt_api_base.websocket._dial import parse_url, safe_url
 from tests.test_frames import close_frame, frame
@@ -248,13 +249,14 @@ async def test_secrets_of_the_url_are_in_no_error() -> None:
 
 
 async def test_nobody_there_is_an_error() -> None:
-    """A refused TCP connection is a `WebSocketError` with its cause."""
+    """A refused TCP connection is a `WebSocketError` with its causes."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(WebSocketError, match="connection failed while connecting") as caught:
         async with open_websocket(f"ws://127.0.0.1:{port}/?key={SECRET}"):
             pytest.fail("connected")
-    assert isinstance(caught.value.__cause__, OSError)
+    assert isinstance(caught.value.__cause__, ConnectError)
+    assert isinstance(caught.value.__cause__.__cause__, OSError)
     assert caught.value.retryable
 
 

@@ -59,17 +59,6 @@ async def test_it_needs_trio(anyio_backend_name: str) -> None:
             pytest.fail("connected")
 
 
-async def test_it_takes_no_connector() -> None:
-    """Its streams are trio's own."""
-
-    async def connect(host: str, port: int) -> ByteStream:
-        raise AssertionError
-
-    with pytest.raises(ConfigurationError, match="no connector"):
-        async with open_with_trio("ws://127.0.0.1:1/", connector=connect):
-            pytest.fail("connected")
-
-
 @on_trio
 @pytest.mark.parametrize("message", ["", "häß€😀", b"\x00\xff", "x" * 70_000], ids=repr)
 async def test_messages_come_back_as_they_were_sent(message: str | bytes) -> None:

@@ -106,6 +106,8 @@ class WebSocketError(NetworkError):
         close_code: The peer's close code (RFC 6455, section 7.4); ``None`` if it sent none.
         close_reason: The peer's reason; its secrets are masked.
         url: Where the connection led; its secrets are masked.
+        retry_after: When the server, which refused the connection, wants to be asked again, seconds from then on;
+            ``None`` if it did not say.
         **context: See `BtApiError`.
     """
 
@@ -117,8 +119,10 @@ class WebSocketError(NetworkError):
         close_code: int | None = None,
         close_reason: str = "",
         url: str = "",
+        retry_after: float | None = None,
         **context: Unpack[ErrorContext],
     ) -> None:
+        self.retry_after = retry_after
         self.close_code = close_code
         self.close_reason = redact_text(str(close_reason))
         self.url = redact_text(str(url))
@@ -128,7 +132,7 @@ class WebSocketError(NetworkError):
         code = "" if self.close_code is None else f" {self.close_code}"
         reason = f" {self.close_reason!r}" if self.close_reason else ""
         outcome = f"closed with{code}{reason}" if code or reason else "failed"
-        return f"WebSocket{_from(self.url, ' to')} {outcome}"
+        return f"WebSocket{_from(self.url, ' to')} {outcome}{_after(self.retry_after, ', retry after')}"
 
 
 class RequestError(BtApiError):

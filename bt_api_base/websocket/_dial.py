@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
-from functools import lru_cache
+import time
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, cast
 
 import anyio
 import attrs
-from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
 from websockets.exceptions import InvalidStatus, InvalidURI
 from websockets.extensions.permessage_deflate import enable_client_permessage_deflate
@@ -20,14 +18,18 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
-from bt_api_base.exceptions import ConfigurationError, WebSocketError
+from bt_api_base.exceptions import AuthenticationError, ConfigurationError, NetworkError, WebSocketError
+from bt_api_base.transport.connectors import release_stream
+from bt_api_base.transport.policy import default_ssl_context
 from bt_api_base.websocket.frames import LenientCloseProtocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anyio.abc import ByteStream
     from websockets.http11 import Response
 
-Connector = Callable[[str, int], Awaitable[ByteStream]]
-"""Opens a byte stream to a host and port; TLS, if the URL asks for it, is done on top of it."""
+    from bt_api_base.transport.connectors import Connector
 
 _MAX_HEAD: Final = 64 * 1024
 """Bytes of a handshake's response before its body; the protocol also limits each line and their number."""
@@ -75,16 +77,25 @@ def parse_url(url: str) -> WebSocketURI:
     Raises:
         ConfigurationError: It is not one. The text leaves out the URL, which may hold secrets.
     """
+    uri, problem = _parsed(url)
+    if uri is None:
+        # Outside of any handler: the library's exception, with the URL in it, would stay in sight as the context.
+        raise ConfigurationError(f"not a WebSocket URL: {problem}")
+    return uri
+
+
+def _parsed(url: str) -> tuple[WebSocketURI | None, str]:
+    """Return the parsed URL, or what is wrong with it."""
     try:
         uri = parse_uri(url)
         uri.host.encode("idna")
     except InvalidURI as error:
-        raise ConfigurationError(f"not a WebSocket URL: {error.msg}") from None
+        return None, error.msg
     except ValueError as error:  # from urllib, about the port, or from the codec, about the host
-        raise ConfigurationError(f"not a WebSocket URL: {type(error).__name__}") from None
+        return None, type(error).__name__
     if re.search(r"[\x00-\x20\x7f]", uri.resource_name):
-        raise ConfigurationError("not a WebSocket URL: white space or control characters in its path")
-    return uri
+        return None, "white space or control characters in its path"
+    return uri, ""
 
 
 def safe_url(uri: WebSocketURI) -> str:
@@ -98,12 +109,6 @@ def safe_url(uri: WebSocketURI) -> str:
     return f"{'wss' if uri.secure else 'ws'}://{host}{port}{_LONG_SEGMENT.sub('***', uri.path)}"
 
 
-@lru_cache(maxsize=1)
-def default_ssl_context() -> ssl.SSLContext:
-    # Reading the system's certificates takes some ten milliseconds: once, not at each reconnection.
-    return ssl.create_default_context()
-
-
 async def dial(
     uri: WebSocketURI,
     *,
@@ -113,8 +118,7 @@ async def dial(
     compression: bool,
     max_message_size: int | None,
     connect_timeout: float,
-    local_address: str | None,
-    connector: Connector | None,
+    connector: Connector,
 ) -> Dialled:
     """Connect and shake hands, within ``connect_timeout`` seconds in all; see `open_websocket`.
 
@@ -147,7 +151,7 @@ async def dial(
     phase = "connecting"
     try:
         with anyio.move_on_after(connect_timeout):
-            stream = await _connect(uri, local_address, connector)
+            stream = await connector(uri.host, uri.port)
             if uri.secure:
                 phase = "in the TLS handshake"
                 stream = await TLSStream.wrap(
@@ -164,18 +168,25 @@ async def dial(
         raise _error(uri, f"no answer within {connect_timeout:g} s while {phase}", TimeoutError())
     except BaseException as error:
         if stream is not None:
-            await _release(stream)
+            await release_stream(stream)
         if isinstance(error, ssl.SSLError):
             raise tls_error(uri, error) from error
-        if isinstance(error, (OSError, anyio.BrokenResourceError, anyio.EndOfStream)):
-            raise _error(uri, f"connection failed while {phase}: {_words(error)}", error) from error
+        translated = connect_error(uri, phase, error)
+        if translated is not None:
+            raise translated from error
         raise
 
 
-async def _connect(uri: WebSocketURI, local_address: str | None, connector: Connector | None) -> ByteStream:
-    if connector is not None:
-        return await connector(uri.host, uri.port)
-    return await anyio.connect_tcp(uri.host, uri.port, local_host=local_address)
+def connect_error(uri: WebSocketURI, phase: str, error: BaseException) -> WebSocketError | None:
+    """Return what ended an attempt as a `WebSocketError`; ``None`` where it is none of the network's doing."""
+    if isinstance(error, WebSocketError):
+        return None
+    if isinstance(error, (NetworkError, AuthenticationError)):
+        detail = f"connection failed while {phase}: {error}"
+        return WebSocketError("", detail, url=safe_url(uri), retryable=error.retryable)
+    if isinstance(error, (OSError, anyio.BrokenResourceError, anyio.EndOfStream)):
+        return WebSocketError("", f"connection failed while {phase}: {_words(error)}", url=safe_url(uri))
+    return None
 
 
 async def _shake_hands(
@@ -232,12 +243,16 @@ def _refusal(uri: WebSocketURI, protocol: LenientCloseProtocol, head: bytes) -> 
     status, phrase = int(status_line[1]), (status_line[2] or b"").decode("latin-1")
     if status == 101:
         return _error(uri, f"the server's handshake is invalid: {protocol.handshake_exc}")
-    body = protocol.handshake_exc.response.body if isinstance(protocol.handshake_exc, InvalidStatus) else b""
-    return refusal_error(uri, status, phrase, bytes(body))
+    if not isinstance(protocol.handshake_exc, InvalidStatus):
+        return refusal_error(uri, status, phrase, b"", {})
+    response = protocol.handshake_exc.response
+    return refusal_error(uri, status, phrase, bytes(response.body), _flat_headers(response))
 
 
-def refusal_error(uri: WebSocketURI, status: int, phrase: str, body: bytes) -> WebSocketError:
-    """Describe a handshake that the server refused with an HTTP response."""
+def refusal_error(
+    uri: WebSocketURI, status: int, phrase: str, body: bytes, headers: Mapping[str, str]
+) -> WebSocketError:
+    """Describe a handshake that the server refused with an HTTP response; its headers' names are in lower case."""
     detail = f"the server refused the connection with HTTP {status} {phrase}".rstrip()
     if 300 <= status < 400:
         # To follow it would be to send credentials wherever the server points to.
@@ -250,7 +265,28 @@ def refusal_error(uri: WebSocketURI, status: int, phrase: str, body: bytes) -> W
         venue_code=status,
         venue_message=_without_secrets(words, uri) or None,
         retryable=status >= 500 or status in _TEMPORARY_REFUSALS,
+        retry_after=_retry_after(headers),
     )
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that ``Retry-After`` asks to wait (RFC 9110, section 10.2.3); ``None`` if it does not."""
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", value):
+        return float(value)
+    until = _http_date(value)
+    if until is None:
+        return None
+    # By the server's own clock where it shows it: ours may be wrong.
+    now = _http_date(headers.get("date", ""))
+    return max(0.0, until - (time.time() if now is None else now))
+
+
+def _http_date(value: str) -> float | None:
+    try:
+        return parsedate_to_datetime(value).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def tls_error(uri: WebSocketURI, error: ssl.SSLError) -> WebSocketError:
@@ -289,12 +325,6 @@ def _flat_headers(response: Response) -> Mapping[str, str]:
     return headers
 
 
-async def _release(stream: ByteStream) -> None:
-    with anyio.CancelScope(shield=True):
-        with suppress(OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            await anyio.aclose_forcefully(stream)
-
-
 def _error(uri: WebSocketURI, detail: str, cause: BaseException | None = None) -> WebSocketError:
     error = WebSocketError("", detail, url=safe_url(uri))
     error.__cause__ = cause
@@ -307,10 +337,9 @@ def _words(error: BaseException) -> str:
 
 
 __all__ = (
-    "Connector",
     "Dialled",
     "checked_headers",
-    "default_ssl_context",
+    "connect_error",
     "dial",
     "parse_url",
     "refusal_error",

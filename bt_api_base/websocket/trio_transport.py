@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ssl
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, cast
 
 import anyio
@@ -21,7 +21,8 @@ import trio_websocket
 from typing_extensions import override
 
 from bt_api_base.exceptions import ConfigurationError, WebSocketError
-from bt_api_base.websocket._dial import checked_headers, default_ssl_context, refusal_error, safe_url, tls_error
+from bt_api_base.transport.policy import default_ssl_context
+from bt_api_base.websocket._dial import checked_headers, connect_error, refusal_error, safe_url, tls_error
 from bt_api_base.websocket._ending import Ending, check_close
 from bt_api_base.websocket._interface import WebSocket, WebSocketState, WebSocketStatistics
 from bt_api_base.websocket._pings import ping_payload
@@ -30,10 +31,12 @@ if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 
+    from anyio.abc import ByteStream
     from websockets.uri import WebSocketURI
 
+    from bt_api_base.transport.connectors import Connector
     from bt_api_base.websocket.frames import Decode
 
 _QUEUE_SIZE = 1024
@@ -267,7 +270,7 @@ async def open_trio_websocket(
     connect_timeout: float,
     send_timeout: float,
     close_timeout: float,
-    local_address: str | None,
+    connector: Connector,
 ) -> AsyncGenerator[TrioWebSocket]:
     """Connect over trio-websocket; see `bt_api_base.websocket.open_websocket`.
 
@@ -283,10 +286,10 @@ async def open_trio_websocket(
     try:
         async with trio.open_nursery() as nursery:
             with anyio.move_on_after(connect_timeout):
-                stream = await _connect(dialled, uri, ssl_context=ssl_context, local_address=local_address)
+                stream = await _connect(dialled, uri, ssl_context=ssl_context, connector=connector)
                 dialled.connection = await trio_websocket.wrap_client_stream(
                     nursery,
-                    stream,
+                    cast("trio.SocketStream", stream),  # it needs no more than a trio.abc.Stream
                     f"{uri.host}:{uri.port}",
                     uri.resource_name,
                     subprotocols=list(subprotocols),
@@ -330,19 +333,59 @@ class _Dialling:
     """How far connecting has come, for whoever has to clean up or to tell."""
 
     phase: str = "connecting"
-    stream: trio.SocketStream | trio.SSLStream[trio.SocketStream] | None = None
+    stream: trio.abc.Stream | None = None
     connection: trio_websocket.WebSocketConnection | None = None
 
 
+class _TrioStream(trio.abc.Stream):
+    """A stream of anyio's as one of trio's, so that every connector serves this transport too."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+
+    @override
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        with _as_trio_raises():
+            await self._stream.send(bytes(data))
+
+    @override
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    @override
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        with _as_trio_raises():
+            try:
+                return await self._stream.receive(65_536 if max_bytes is None else max_bytes)
+            except anyio.EndOfStream:
+                return b""
+
+    @override
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+@contextmanager
+def _as_trio_raises() -> Generator[None]:
+    try:
+        yield
+    except anyio.ClosedResourceError as error:
+        raise trio.ClosedResourceError(*error.args) from error
+    except anyio.BrokenResourceError as error:
+        raise trio.BrokenResourceError(*error.args) from error
+    except anyio.BusyResourceError as error:
+        raise trio.BusyResourceError(*error.args) from error
+
+
 async def _connect(
-    dialled: _Dialling, uri: WebSocketURI, *, ssl_context: ssl.SSLContext | None, local_address: str | None
-) -> trio.SocketStream | trio.SSLStream[trio.SocketStream]:
-    """Make the TCP connection, and TLS on it."""
-    tcp = dialled.stream = await trio.open_tcp_stream(uri.host, uri.port, local_address=local_address)
+    dialled: _Dialling, uri: WebSocketURI, *, ssl_context: ssl.SSLContext | None, connector: Connector
+) -> trio.abc.Stream:
+    """Open a byte stream, and TLS on it."""
+    plain = dialled.stream = _TrioStream(await connector(uri.host, uri.port))
     if uri.secure:
         dialled.phase = "in the TLS handshake"
         context = ssl_context or default_ssl_context()
-        tls = dialled.stream = trio.SSLStream(tcp, context, server_hostname=uri.host, https_compatible=True)
+        tls = dialled.stream = trio.SSLStream(plain, context, server_hostname=uri.host, https_compatible=True)
         await tls.do_handshake()
     dialled.phase = "in the opening handshake"
     return dialled.stream
@@ -355,13 +398,16 @@ def _translated(uri: WebSocketURI, phase: str, group: BaseExceptionGroup[BaseExc
         return next(iter(_leaves(group)))
     error = leaves[0]
     if isinstance(error, trio_websocket.ConnectionRejected):
-        return refusal_error(uri, error.status_code, "", error.body or b"")
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in error.headers or ()}
+        return refusal_error(uri, error.status_code, "", error.body or b"", headers)
     if isinstance(error, trio.BrokenResourceError) and isinstance(error.__cause__, ssl.SSLError):
-        translated = tls_error(uri, error.__cause__)
-        translated.__cause__ = error.__cause__
-        return translated
-    if isinstance(error, (OSError, trio.BrokenResourceError)):
-        translated = WebSocketError("", f"connection failed while {phase}: {error}", url=safe_url(uri))
+        failure = tls_error(uri, error.__cause__)
+        failure.__cause__ = error.__cause__
+        return failure
+    # trio's own of this name comes from TLS and from the library's use of the stream.
+    broken = isinstance(error, trio.BrokenResourceError)
+    translated = connect_error(uri, phase, anyio.BrokenResourceError(str(error)) if broken else error)
+    if translated is not None:
         translated.__cause__ = error
         return translated
     return error
