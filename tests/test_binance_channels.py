@@ -124,7 +124,7 @@ def test_events_go_over_the_bus_under_their_type(adapter: BinanceSpotAdapter, to
 def test_all_symbols_at_once(adapter: BinanceSpotAdapter, topic: str, key: str) -> None:
     """Some topics exist for the whole market: the empty symbol asks for that."""
     channel = adapter.channel(topic, "")
-    assert Channel(topic, "", key, "tick.BINANCE___SPOT.") == channel
+    assert Channel(topic, "", key, "tick.BINANCE___SPOT.", quiet_after=30.0, recoverable=True) == channel
 
 
 @pytest.mark.parametrize("topic", ["ticker", "trade", "depth", "kline"])
@@ -255,7 +255,7 @@ def test_endpoint_is_the_combined_one(adapter: BinanceSpotAdapter, url: str, end
 
 def test_limits_are_the_venues() -> None:
     """1024 streams a connection, 5 messages a second, 300 connections in 5 minutes, 24 hours."""
-    limits = BinanceSpotAdapter.limits
+    limits = BinanceSpotAdapter().limits
     assert 1024 == limits.max_channels_per_connection
     assert 5.0 == limits.messages_per_second
     assert (300, 300.0) == (limits.max_connects, limits.connect_window)

@@ -24,14 +24,18 @@ __all__ = (
     "EXCHANGE_NAME",
     "Converter",
     "aggregate_trade",
+    "aggregate_trade_of",
     "book_ticker",
     "depth_update",
     "each",
     "kline",
+    "kline_of",
+    "nanoseconds",
     "partial_depth",
     "ticker_24h",
     "trade",
     "window_ticker",
+    "window_ticker_of",
 )
 
 EXCHANGE_NAME = "BINANCE___SPOT"
@@ -47,7 +51,8 @@ _FIRST_MICROSECOND = (2**63 - 1) // 1_000_000
 microseconds (April 1970). The venue does not say in a frame which of the two it uses."""
 
 
-def _nanoseconds(timestamp: int) -> int:
+def nanoseconds(timestamp: int) -> int:
+    """Convert one of the venue's times."""
     return timestamp * 1_000_000 if timestamp <= _FIRST_MICROSECOND else timestamp * 1000
 
 
@@ -85,7 +90,7 @@ def ticker_24h(
         Tick(
             EXCHANGE_NAME,
             symbol if data.symbol == venue_symbol else symbols[data.symbol],
-            _nanoseconds(data.event_time),
+            nanoseconds(data.event_time),
             local_time,
             data.bid_price,
             data.ask_price,
@@ -102,29 +107,37 @@ def ticker_24h(
     )
 
 
-def window_ticker(
-    data: wire.MiniTicker | wire.WindowTicker, symbol: str, venue_symbol: str, symbols: SymbolTable, local_time: int
-) -> tuple[Event, ...]:
-    """The last price and a rolling window, without bid and ask."""
-    return (
-        Tick(
-            EXCHANGE_NAME,
-            symbol if data.symbol == venue_symbol else symbols[data.symbol],
-            _nanoseconds(data.event_time),
-            local_time,
-            None,
-            None,
-            None,
-            None,
-            data.last_price,
-            None,
-            data.open_price,
-            data.high_price,
-            data.low_price,
-            data.volume,
-            data.turnover,
-        ),
-    )
+def window_ticker_of(exchange_name: str) -> Converter:
+    """Make the converter of tickers without bid and ask, for one market."""
+
+    def window_ticker(
+        data: wire.MiniTicker | wire.WindowTicker, symbol: str, venue_symbol: str, symbols: SymbolTable, local_time: int
+    ) -> tuple[Event, ...]:
+        """The last price and a rolling window, without bid and ask."""
+        return (
+            Tick(
+                exchange_name,
+                symbol if data.symbol == venue_symbol else symbols[data.symbol],
+                nanoseconds(data.event_time),
+                local_time,
+                None,
+                None,
+                None,
+                None,
+                data.last_price,
+                None,
+                data.open_price,
+                data.high_price,
+                data.low_price,
+                data.volume,
+                data.turnover,
+            ),
+        )
+
+    return window_ticker
+
+
+window_ticker = window_ticker_of(EXCHANGE_NAME)
 
 
 def trade(data: wire.Trade, symbol: str, venue_symbol: str, symbols: SymbolTable, local_time: int) -> tuple[Event, ...]:
@@ -133,36 +146,44 @@ def trade(data: wire.Trade, symbol: str, venue_symbol: str, symbols: SymbolTable
         Trade(
             EXCHANGE_NAME,
             symbol if data.symbol == venue_symbol else symbols[data.symbol],
-            _nanoseconds(data.event_time),
+            nanoseconds(data.event_time),
             local_time,
             str(data.trade_id),
             data.price,
             data.volume,
             _SELL if data.buyer_is_maker else _BUY,
-            _nanoseconds(data.trade_time),
+            nanoseconds(data.trade_time),
         ),
     )
 
 
-def aggregate_trade(
-    data: wire.AggregateTrade, symbol: str, venue_symbol: str, symbols: SymbolTable, local_time: int
-) -> tuple[Event, ...]:
-    """Several trades of one taker order, with the ids of the first and the last."""
-    return (
-        Trade(
-            EXCHANGE_NAME,
-            symbol if data.symbol == venue_symbol else symbols[data.symbol],
-            _nanoseconds(data.event_time),
-            local_time,
-            str(data.aggregate_id),
-            data.price,
-            data.volume,
-            _SELL if data.buyer_is_maker else _BUY,
-            _nanoseconds(data.trade_time),
-            str(data.first_trade_id),
-            str(data.last_trade_id),
-        ),
-    )
+def aggregate_trade_of(exchange_name: str) -> Converter:
+    """Make the converter of aggregate trades, for one market."""
+
+    def aggregate_trade(
+        data: wire.AggregateTrade, symbol: str, venue_symbol: str, symbols: SymbolTable, local_time: int
+    ) -> tuple[Event, ...]:
+        """Several trades of one taker order, with the ids of the first and the last."""
+        return (
+            Trade(
+                exchange_name,
+                symbol if data.symbol == venue_symbol else symbols[data.symbol],
+                nanoseconds(data.event_time),
+                local_time,
+                str(data.aggregate_id),
+                data.price,
+                data.volume,
+                _SELL if data.buyer_is_maker else _BUY,
+                nanoseconds(data.trade_time),
+                str(data.first_trade_id),
+                str(data.last_trade_id),
+            ),
+        )
+
+    return aggregate_trade
+
+
+aggregate_trade = aggregate_trade_of(EXCHANGE_NAME)
 
 
 def partial_depth(
@@ -180,7 +201,7 @@ def depth_update(
         OrderBookDelta(
             EXCHANGE_NAME,
             symbol if data.symbol == venue_symbol else symbols[data.symbol],
-            _nanoseconds(data.event_time),
+            nanoseconds(data.event_time),
             local_time,
             data.bids,
             data.asks,
@@ -190,30 +211,40 @@ def depth_update(
     )
 
 
-def kline(data: wire.Kline, symbol: str, venue_symbol: str, symbols: SymbolTable, local_time: int) -> tuple[Event, ...]:
-    """One bar. The close time is the venue's: the last millisecond of the interval."""
-    body = data.body
-    return (
-        Bar(
-            EXCHANGE_NAME,
-            symbol if data.symbol == venue_symbol else symbols[data.symbol],
-            _nanoseconds(data.event_time),
-            local_time,
-            body.interval,
-            _nanoseconds(body.open_time),
-            _nanoseconds(body.close_time),
-            body.open_price,
-            body.high_price,
-            body.low_price,
-            body.close_price,
-            body.volume,
-            body.turnover,
-            body.trade_count,
-            body.taker_buy_volume,
-            body.taker_buy_turnover,
-            body.is_closed,
-        ),
-    )
+def kline_of(exchange_name: str) -> Converter:
+    """Make the converter of bars, for one market."""
+
+    def kline(
+        data: wire.Kline, symbol: str, venue_symbol: str, symbols: SymbolTable, local_time: int
+    ) -> tuple[Event, ...]:
+        """One bar. The close time is the venue's: the last millisecond of the interval."""
+        body = data.body
+        return (
+            Bar(
+                exchange_name,
+                symbol if data.symbol == venue_symbol else symbols[data.symbol],
+                nanoseconds(data.event_time),
+                local_time,
+                body.interval,
+                nanoseconds(body.open_time),
+                nanoseconds(body.close_time),
+                body.open_price,
+                body.high_price,
+                body.low_price,
+                body.close_price,
+                body.volume,
+                body.turnover,
+                body.trade_count,
+                body.taker_buy_volume,
+                body.taker_buy_turnover,
+                body.is_closed,
+            ),
+        )
+
+    return kline
+
+
+kline = kline_of(EXCHANGE_NAME)
 
 
 def each(convert: Converter) -> Converter:

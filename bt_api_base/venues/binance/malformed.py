@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from bt_api_base.exceptions import DataParseError
-from bt_api_base.venues.binance.convert import EXCHANGE_NAME
-from bt_api_base.venues.binance.topics import STREAMS
+
+if TYPE_CHECKING:
+    from bt_api_base.venues.binance.table import TopicTable
 
 __all__ = ("MALFORMED", "FieldError", "parse_error")
 
@@ -22,6 +24,7 @@ _LONGEST_DETAIL = 400
 """Characters of a decoder's explanation that are kept."""
 
 _STREAM = re.compile(rb'"stream"\s*:\s*"([^"\\]{1,100})"')
+_NAME_OF_STREAM = re.compile(rb'"stream"\s*:\s*"[^"]*')
 _PLACE = re.compile(r"^(?P<detail>.*) - at `\$\.?(?P<path>.*)`$", re.DOTALL)
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
 
@@ -38,32 +41,34 @@ class FieldError(ValueError):
         self.field = field
 
 
-def parse_error(frame: bytes | str, error: Exception) -> DataParseError:
+def parse_error(table: TopicTable, frame: bytes | str, error: Exception, *, private: bool = False) -> DataParseError:
     """Describe a bad frame: its channel and field as far as they can be told, and its beginning.
 
     Args:
+        table: The market's topics.
         frame: The frame.
         error: What decoding it raised: one of `MALFORMED`.
+        private: Whether it is of a private endpoint, where the name of a stream may be a key to it.
     """
     payload = frame if isinstance(frame, bytes) else frame.encode("utf-8", "replace")
-    found = _STREAM.search(payload, 0, _HEAD_BYTES)
+    found = None if private else _STREAM.search(payload, 0, _HEAD_BYTES)
     channel = found[1].decode("utf-8", "replace") if found else ""
-    stream = STREAMS.get(channel.partition("@")[2])
+    stream = table.streams.get(channel.partition("@")[2])
     detail, field = _explain(error)
     if len(detail) > _LONGEST_DETAIL:  # a decoder may repeat what it was given
         detail = detail[: _LONGEST_DETAIL - 1] + "…"
     return DataParseError(
         "frame" if stream is None else stream[0].event_type.__name__,
         detail,
-        exchange_name=EXCHANGE_NAME,
+        exchange_name=table.exchange_name,
         channel=channel,
         field=field,
-        payload=payload,
+        payload=_NAME_OF_STREAM.sub(b'"stream":"***', payload, count=1) if private else payload,
     )
 
 
 def _explain(error: Exception) -> tuple[str, str]:
-    """Return what is wrong, and the path of the field that is, without the envelope of combined streams."""
+    """Return what is wrong, and the path of the field that is, without the envelope around it."""
     if isinstance(error, FieldError):
         return str(error), error.field
     if isinstance(error, UnicodeError):
@@ -77,4 +82,4 @@ def _explain(error: Exception) -> tuple[str, str]:
     missing = _MISSING.search(detail)
     if missing:
         path = f"{path}.{missing['name']}" if path else missing["name"]
-    return detail, path.removeprefix("data.") if path.startswith("data.") else path
+    return detail, path.removeprefix("data.").removeprefix("event.")

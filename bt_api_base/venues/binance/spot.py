@@ -1,57 +1,66 @@
-"""Binance spot market streams.
+"""Binance spot: market streams, and account events over its WebSocket API.
 
-Facts and limits are from the Binance spot API documentation, "WebSocket Streams".
-
-Streams come in two forms. A combined stream (``/stream``) names the stream in every frame, and that
-is how frames find their channel; so a configured URL that ends in ``/ws`` is connected to as
-``/stream``. A raw connection to one stream (``/ws/btcusdt@trade``) is left as it is: its frames are
-told apart by their content, as far as that goes (see `BinanceSpotAdapter.decode_frame`).
+Facts and limits are from the Binance spot API documentation: "WebSocket Streams" for the market,
+"WebSocket API" and "User Data Streams" for the account.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import attrs
-import msgspec
 from typing_extensions import override
 
-from bt_api_base.containers import event_tag
-from bt_api_base.exceptions import SubscribeError
-from bt_api_base.venues.binance import wire
-from bt_api_base.venues.binance.control import SHUTDOWN, read_control, read_event, unrecognized
-from bt_api_base.venues.binance.convert import EXCHANGE_NAME, Converter
-from bt_api_base.venues.binance.malformed import MALFORMED, FieldError, parse_error
-from bt_api_base.venues.binance.symbols import SymbolTable, parse_symbol
-from bt_api_base.venues.binance.topics import EVENT_TYPES, STREAMS, STREAMS_OF_ALL, TOPICS, Topic, find_topic
-from bt_api_base.websocket.adapter import Channel, Decoded, StreamAdapter, StreamLimits
+from bt_api_base.exceptions import ConfigurationError
+from bt_api_base.security.recipes import binance_websocket_payload
+from bt_api_base.security.signing import ed25519_base64, hmac_hex, is_private_key, private_key_base64
+from bt_api_base.venues.binance import spot_private
+from bt_api_base.venues.binance.control import read_control, read_event
+from bt_api_base.venues.binance.convert import EXCHANGE_NAME
+from bt_api_base.venues.binance.private import USER, login_refused
+from bt_api_base.venues.binance.streams import BinanceStreamAdapter, encode_request
+from bt_api_base.venues.binance.symbols import parse_symbol
+from bt_api_base.venues.binance.topics import TABLE
+from bt_api_base.websocket.adapter import Ack, Channel, Decoded, Notice, Refusal, StreamLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bt_api_base.security import Credentials
+    from bt_api_base.venues.binance.table import Topic
 
 __all__ = ("BinanceSpotAdapter",)
 
-_Route = tuple[Callable[[bytes], Any], Converter, str, str, str]
-"""How to decode a combined frame: its decoder, its converter, its channel's key, its symbol and the venue's."""
+_PRIVATE_PATH = "/ws-api/v3"
 
-_DATA = b'","data":'
-"""What stands between a combined frame's stream name and its payload."""
+_PRIVATE_HOSTS = {
+    "stream.binance.com": "ws-api.binance.com:443",
+    "data-stream.binance.vision": "ws-api.binance.com:443",
+    "stream.testnet.binance.vision": "ws-api.testnet.binance.vision",
+    "demo-stream.binance.com": "demo-ws-api.binance.com",
+}
+"""Where the WebSocket API is, by the host of the market streams ("General API information" of each)."""
 
-_DECODE_ALIKE = {topic.decode: topic.decode_alike for topic in TOPICS.values()}
-"""By the decoder of one frame, the decoder of several of the same kind."""
+# "WebSocket Streams", section "General WSS information" and "WebSocket Limits": 1024 streams a connection,
+# 5 incoming messages a second, 300 connections every 5 minutes an address, 24 hours.
+_MARKET_LIMITS = StreamLimits(
+    max_channels_per_connection=1024,
+    max_channels_per_request=200,
+    messages_per_second=5.0,
+    max_connects=300,
+    connect_window=300.0,
+    max_connection_age=86_400.0,
+)
 
-_FEW = 8
-"""Frames in a batch below which it is not worth looking whether they are alike."""
-
-_MOST_ROUTES = 4096
-"""Routes learned from frames, at most: several times the streams one connection may carry."""
-
-# A number that is out of range is infinite here, so that the typed decoder gets to say which field it is in.
-_decode_json = msgspec.json.Decoder(float_hook=float).decode
-_encode_json = msgspec.json.Encoder().encode
+# "WebSocket API", sections "General API information" and "User Data Stream subscribe": one subscription for an
+# account and connection, 24 hours, 300 connections every 5 minutes. Requests are limited by weight, 6000 a minute,
+# of which a subscription takes 2; the pace is that of the market streams.
+_PRIVATE_LIMITS = attrs.evolve(_MARKET_LIMITS, max_channels_per_connection=1, max_channels_per_request=1)
 
 
 @attrs.define(eq=False)
-class BinanceSpotAdapter(StreamAdapter):
+class BinanceSpotAdapter(BinanceStreamAdapter):
     """Stream adapter of Binance spot.
 
     Topics: ``ticker`` (best bid and ask), ``ticker_24h``, ``mini_ticker``, ``ticker_1h``, ``ticker_4h``,
@@ -59,306 +68,146 @@ class BinanceSpotAdapter(StreamAdapter):
     100 ms), ``depth_diff`` (``speed``), ``kline`` (``interval`` from ``1s`` to ``1M``, ``timezone`` UTC or
     +08:00). Binance's own stream names (``"aggTrade"``, ``"depth5@100ms"``, ``"kline_4h"``) are understood too.
     ``mini_ticker`` and the windowed tickers take the empty symbol for all symbols at once.
+
+    Private topics, with credentials and the empty symbol: ``order``, ``fill``, ``balance``, ``income``, ``account``
+    (balances and income), ``user`` (everything). They share one subscription. An Ed25519 key logs the connection in;
+    with any other the subscription is signed.
+
+    Attributes:
+        private_url: Where account events come from; by default it follows from the configured URL.
     """
 
     exchange_name = EXCHANGE_NAME
     default_url = "wss://stream.binance.com:9443/stream"
-    # "WebSocket Streams", section "General WSS information" and "WebSocket Limits": 1024 streams a connection,
-    # 5 incoming messages a second, 300 connections every 5 minutes an address, 24 hours.
-    limits = StreamLimits(
-        max_channels_per_connection=1024,
-        max_channels_per_request=200,
-        messages_per_second=5.0,
-        max_connects=300,
-        connect_window=300.0,
-        max_connection_age=86_400.0,
-    )
+    table = TABLE
+    private_topics = spot_private.TOPICS
 
-    _routes: dict[bytes, _Route] = attrs.field(init=False, factory=dict[bytes, _Route])
-    _routes_by_name: dict[str, _Route] = attrs.field(init=False, factory=dict[str, _Route])
-    _symbols: SymbolTable = attrs.field(init=False, factory=SymbolTable)
-    _keys: dict[tuple[str, str, str], tuple[str, ...]] = attrs.field(
-        init=False, factory=dict[tuple[str, str, str], tuple[str, ...]]
-    )
+    private_url: str | None = attrs.field(default=None, kw_only=True)
+    _subscription_id: int | None = attrs.field(init=False, default=None)
+    _signed_requests: set[int] = attrs.field(init=False, factory=set[int])
+
+    @property
+    def limits(self) -> StreamLimits:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The venue's limits, at `endpoint_name`."""
+        return _PRIVATE_LIMITS if self._is_private else _MARKET_LIMITS
 
     @override
     def endpoint(self, url: str, lease_key: str = "") -> str:
-        """Return the URL to connect to: ``/ws`` becomes ``/stream``, whose frames name their stream."""
-        parts = urlsplit(url)
-        return urlunsplit(parts._replace(path="/stream")) if parts.path in ("/ws", "/ws/") else url
+        """Return the URL to connect to.
 
-    # -- naming channels -----------------------------------------------------------------------
+        For the market, ``/ws`` becomes ``/stream``, whose frames name their stream. For the account it is `private_url`
+        or else the WebSocket API that belongs to the configured URL: production, testnet and demo are known, and of
+        any other host it is assumed that it stands in for both.
+        """
+        parts = urlsplit(url)
+        if not self._is_private:
+            return urlunsplit(parts._replace(path="/stream")) if parts.path in ("/ws", "/ws/") else url
+        if self.private_url is not None:
+            return self.private_url
+        if parts.path.startswith("/ws-api/"):
+            return url
+        host = _PRIVATE_HOSTS.get(parts.hostname or "", parts.netloc)
+        query = "&".join(part for part in parts.query.split("&") if not part.startswith("streams="))
+        return urlunsplit(parts._replace(netloc=host, path=_PRIVATE_PATH, query=query))
 
     @override
-    def channel(self, topic: str, symbol: str, params: Mapping[str, Any] | None = None) -> Channel:
-        found = find_topic(topic)
-        if found is None:
-            raise SubscribeError(
-                EXCHANGE_NAME, f"no topic {topic!r}; there are {', '.join(TOPICS)}", topic=topic, symbol=symbol
-            )
-        row, stream = found
-        given = {} if params is None else {name: value for name, value in params.items() if value is not None}
-        if not symbol and row.all_symbols and not given:
-            key, internal = row.all_symbols, ""
-        else:
-            internal, venue_symbol = parse_symbol(EXCHANGE_NAME, symbol)
-            if stream is None or given:
-                stream = row.stream_name(_choose(row, stream, given, symbol))
-            key = f"{venue_symbol.lower()}@{stream}"
-        return Channel(row.name, internal, key, f"{event_tag(row.event_type)}.{EXCHANGE_NAME}.{internal}")
+    def _parse_symbol(self, symbol: str) -> tuple[str, str]:
+        return parse_symbol(EXCHANGE_NAME, symbol)
+
+    @override
+    def _raw_topic(self, message: Mapping[str, Any]) -> Topic | None:
+        if "e" in message:
+            return super()._raw_topic(message)
+        if "lastUpdateId" in message:
+            return TABLE.topics["depth"]
+        return TABLE.topics["ticker"] if "u" in message and "s" in message else None
+
+    # -- account events ------------------------------------------------------------------------
+
+    @override
+    def login_frame(self, request_id: int) -> str | None:
+        """Build ``session.logon``, which the venue has for Ed25519 keys; others sign the subscription instead."""
+        if not self._is_private or not _is_ed25519(self._own_credentials):
+            return None
+        return self._signed_request("session.logon", request_id)
 
     @override
     def subscribe_frame(self, request_id: int, channels: Sequence[Channel]) -> str:
-        for channel in channels:
-            self._remember(channel)
-        return _request("SUBSCRIBE", request_id, channels)
+        if not self._is_private:
+            return super().subscribe_frame(request_id, channels)
+        if _is_ed25519(self._own_credentials):
+            return encode_request("userDataStream.subscribe", request_id)
+        return self._signed_request("userDataStream.subscribe.signature", request_id)
 
     @override
     def unsubscribe_frame(self, request_id: int, channels: Sequence[Channel]) -> str:
-        for channel in channels:
-            self._forget(channel)
-        return _request("UNSUBSCRIBE", request_id, channels)
-
-    def _remember(self, channel: Channel) -> None:
-        """Prepare for the frames of a channel, so that the first of them is as fast as the last."""
-        route = self._route(channel.key, channel.symbol)
-        if route is None:
-            return
-        self._learn(route)
-        if channel.symbol:
-            self._symbols[_venue_symbol(channel.key)] = channel.symbol
-        identity = _identity(channel.key)
-        keys = self._keys.get(identity, ())
-        if channel.key not in keys:
-            self._keys[identity] = (*keys, channel.key)
-
-    def _learn(self, route: _Route) -> None:
-        key = route[2]
-        self._routes[_head(key)] = self._routes_by_name[key] = route
-
-    def _forget(self, channel: Channel) -> None:
-        """Drop what `_remember` prepared, except the symbol: its frames may still be under way."""
-        self._routes.pop(_head(channel.key), None)
-        self._routes_by_name.pop(channel.key, None)
-        identity = _identity(channel.key)
-        keys = tuple(key for key in self._keys.get(identity, ()) if key != channel.key)
-        if keys:
-            self._keys[identity] = keys
-        else:
-            self._keys.pop(identity, None)
-
-    # -- decoding ------------------------------------------------------------------------------
+        if not self._is_private:
+            return super().unsubscribe_frame(request_id, channels)
+        subscription_id, self._subscription_id = self._subscription_id, None
+        # Without an id it ends every subscription of the connection, of which there is only one.
+        params = None if subscription_id is None else {"subscriptionId": subscription_id}
+        return encode_request("userDataStream.unsubscribe", request_id, params)
 
     @override
-    def decode_frame(self, frame: bytes | str, local_time: int) -> Decoded:
-        """Decode one frame, on the hot path.
+    def probe_frame(self, request_id: int, channel: Channel) -> str:
+        """Build a request for the list of subscriptions, which changes nothing."""
+        if not self._is_private:
+            return super().probe_frame(request_id, channel)
+        return encode_request("session.subscriptions", request_id)
 
-        A frame of a raw stream does not name its channel. It is matched by its content: event type,
-        symbol and interval. Where that cannot decide between two subscribed channels (two speeds of
-        one depth; partial depths, whose frames do not even name the symbol) it is refused, and the
-        error says to use the combined endpoint.
+    @property
+    def _own_credentials(self) -> Credentials:
+        if self.credentials is None:
+            raise ConfigurationError(
+                "account events need credentials: give them with the configuration", exchange_name=EXCHANGE_NAME
+            )
+        return self.credentials
 
-        Args:
-            frame: The payload of one message.
-            local_time: When it left the socket, nanoseconds since the epoch (UTC).
-
-        Returns:
-            The key of the channel it belongs to (``None`` for control messages), and what it says.
-
-        Raises:
-            DataParseError: The frame is malformed. No other exception leaves this method,
-                whatever the bytes.
-        """
-        try:
-            encoded = frame if type(frame) is bytes else _encoded(frame)
-            decode, convert, key, symbol, venue_symbol = self._routes[encoded.partition(_DATA)[0]]
-            return key, convert(decode(encoded).data, symbol, venue_symbol, self._symbols, local_time)
-        except (KeyError, *MALFORMED):
-            pass  # anything but well-formed data of a known stream
-        return self._decode_any(frame, local_time)
+    def _signed_request(self, method: str, request_id: int) -> str:
+        credentials = self._own_credentials
+        params: dict[str, str | int] = {
+            "apiKey": credentials.api_key.reveal(),
+            "timestamp": self.now_ns() // 1_000_000,
+        }
+        payload = binance_websocket_payload(params)
+        if is_private_key(credentials.secret):
+            params["signature"] = private_key_base64(credentials.secret, payload, password=credentials.passphrase)
+        else:
+            params["signature"] = hmac_hex(credentials.secret, payload)
+        self._signed_requests.add(request_id)
+        return encode_request(method, request_id, params)
 
     @override
-    def decode_batch(self, frames: Sequence[bytes | str], local_time: int) -> Sequence[Decoded]:
-        """Decode a batch of frames, on the hot path.
-
-        In a flood most batches hold frames of one kind. Those are decoded as one JSON array and then turned into
-        events all together, which takes a quarter less time than one frame after the other: decoder and interpreter
-        do not push each other out of the processor's caches for every frame.
-        """
-        decoded = self._decode_alike(frames, local_time) if len(frames) >= _FEW else None
-        return super().decode_batch(frames, local_time) if decoded is None else decoded
-
-    def _decode_alike(self, frames: Sequence[bytes | str], local_time: int) -> list[Decoded] | None:
-        """Decode frames that are all of one kind; ``None`` if they are not, or if anything is wrong with any."""
-        try:
-            batch = cast("Sequence[bytes]", frames)
-            first, middle, last = (
-                self._routes[batch[index].partition(_DATA)[0]][0] for index in (0, len(batch) // 2, -1)
-            )
-            if not first is middle is last:
-                return None
-            messages = _DECODE_ALIKE[first](b"[" + b",".join(batch) + b"]")
-            routes, symbols = self._routes_by_name, self._symbols
-            decoded: list[Decoded] = [
-                (key, convert(message.data, symbol, venue_symbol, symbols, local_time))
-                for message in messages
-                for decode, convert, key, symbol, venue_symbol in (routes[message.stream],)
-                if decode is first  # a stream's name may contradict the payload, which was read as the first one's
-            ]
-            return decoded if len(decoded) == len(batch) else None
-        except (KeyError, TypeError, *MALFORMED):
-            return None  # a control frame, a stream not seen before, text, or a bad frame: one by one finds out
-
-    def _decode_any(self, frame: bytes | str, local_time: int) -> Decoded:
-        """Decode a frame of any kind, in its own time, and say precisely what is wrong with a bad one."""
-        try:
-            encoded = _encoded(frame)
-            message = _decode_json(encoded)
-            if isinstance(message, dict):
-                return self._decode_object(encoded, cast("dict[str, Any]", message), local_time)
-            if isinstance(message, list):
-                return self._decode_list(encoded, message, local_time)  # pyright: ignore[reportUnknownArgumentType] - foreign
-            raise FieldError("", "expected a JSON object")
-        except MALFORMED as error:
-            raise parse_error(frame, error) from error
-
-    def _decode_object(self, frame: bytes, message: dict[str, Any], local_time: int) -> Decoded:
-        if "stream" in message:
-            stream = message["stream"]
-            if not isinstance(stream, str):
-                raise FieldError("stream", "expected the name of a stream")
-            if "data" not in message:
-                raise FieldError("data", "a frame of a combined stream has data")
-            return self._decode_combined(frame, stream, message["data"], local_time)
-        event = message.get("e")
-        if isinstance(event, str):
-            topic = EVENT_TYPES.get(event)
-        elif "lastUpdateId" in message:
-            topic = TOPICS["depth"]
-        else:
-            topic = TOPICS["ticker"] if "u" in message and "s" in message else None
-        if topic is None:
-            return None, (read_control(message),)
-        data = topic.decode_raw(frame)
-        key = self._raw_key(topic, data)
-        venue_symbol = _venue_symbol(key)
-        return key, topic.converter(data, self._symbols[venue_symbol], venue_symbol, self._symbols, local_time)
-
-    def _decode_combined(self, frame: bytes, stream: str, data: object, local_time: int) -> Decoded:
-        if stream == "!serverShutdown":
-            return None, (SHUTDOWN,)
-        event = cast("dict[str, Any]", data).get("e") if isinstance(data, dict) else None
-        if isinstance(event, str) and event not in EVENT_TYPES:
-            return None, (read_event(cast("dict[str, Any]", data)),)
-        route = self._route(stream, "")
-        if route is None and isinstance(event, str):
-            # A stream name that is not in the table, such as another time zone's, with a payload that is.
-            topic = EVENT_TYPES[event]
-            route = (topic.decode, topic.converter, stream, "", "")
-        if route is None:
-            return None, (unrecognized(stream),)
-        decode, convert, key, symbol, venue_symbol = route
-        events = convert(decode(frame).data, symbol, venue_symbol, self._symbols, local_time)
-        if len(self._routes) < _MOST_ROUTES:
-            self._learn(route)
-        return key, events
-
-    def _decode_list(self, frame: bytes, message: list[Any], local_time: int) -> Decoded:
-        """Decode a frame of a raw stream of all symbols."""
-        first = message[0] if message else None
-        event = cast("dict[str, Any]", first).get("e") if isinstance(first, dict) else None
-        topic = EVENT_TYPES.get(event) if isinstance(event, str) else None
-        if topic is None or not topic.all_symbols:
-            return None, (unrecognized(f"array of {event}" if isinstance(event, str) else "array"),)
-        data = topic.decode_raw_list(frame)
-        return topic.all_symbols, topic.list_converter(data, "", "", self._symbols, local_time)
-
-    def _route(self, key: str, symbol: str) -> _Route | None:
-        """Return how to decode the frames of a stream; ``None`` if it is not in the table.
-
-        Args:
-            key: The stream's name.
-            symbol: Its internal symbol; empty if nobody has said.
-        """
-        topic = STREAMS_OF_ALL.get(key)
-        if topic is not None:
-            return topic.decode_list, topic.list_converter, key, "", ""
-        _, _, name = key.partition("@")
-        found = STREAMS.get(name)
-        if found is None:
-            return None
-        venue_symbol = _venue_symbol(key)
-        return found[0].decode, found[0].converter, key, symbol or self._symbols[venue_symbol], venue_symbol
-
-    def _raw_key(self, topic: Topic, data: msgspec.Struct) -> str:
-        """Return the key of the channel that a frame of a raw stream belongs to.
-
-        Raises:
-            FieldError: It could be several, or the frame does not say and nobody has asked for one.
-        """
-        symbol: str = getattr(data, "symbol", "").lower()
-        variant = data.body.interval if isinstance(data, wire.Kline) else ""
-        keys = self._keys.get((topic.name, variant, symbol), ())
-        if len(keys) == 1:
-            return keys[0]
-        if keys or not topic.names_symbol:
-            raise FieldError(
-                "stream",
-                f"the frame does not say of which stream it is: {' or '.join(keys) or 'none of its kind is subscribed'}"
-                "; connect to the combined endpoint (/stream), whose frames name their stream",
-            )
-        return f"{symbol}@{topic.default_stream_name(variant)}"
+    def _decode_private(self, frame: bytes, message: dict[str, Any], local_time: int) -> Decoded:
+        if isinstance(message.get("event"), dict):
+            event = cast("dict[str, Any]", message["event"])
+            events = spot_private.DECODERS.decode(event.get("e"), frame, self._symbols, local_time)
+            if events is not None:
+                return USER, events
+            if event.get("e") == "eventStreamTerminated":
+                # It also follows when we unsubscribe, and then nobody is to be moved to another connection.
+                is_ours = self._subscription_id is not None and message.get("subscriptionId") == self._subscription_id
+                text = "the venue ended the subscription to account events" if is_ours else "a subscription has ended"
+                return None, (Notice("eventStreamTerminated", text, closing=is_ours),)
+            return None, (read_event(event),)
+        answer = read_control(message)
+        if isinstance(answer, Refusal):
+            logging_in = answer.request_id in self._signed_requests
+            return None, (login_refused(answer, logging_in=logging_in) or answer,)
+        if isinstance(answer, Ack):
+            result = answer.result
+            subscription_id = cast("dict[str, Any]", result).get("subscriptionId") if isinstance(result, dict) else None
+            if isinstance(subscription_id, int):
+                self._subscription_id = subscription_id
+            return None, (Ack(answer.request_id),)  # the result of a log-in has the API key in it
+        return None, (answer,)
 
 
-def _choose(topic: Topic, stream: str | None, given: Mapping[str, Any], symbol: str) -> dict[str, str]:
-    """Return a value for every parameter of a topic, in the table's spelling."""
-    options = ", ".join(f"{name} ({', '.join(row.choices)})" for name, row in topic.parameters.items()) or "none"
-    if stream is not None:
-        raise SubscribeError(
-            EXCHANGE_NAME,
-            f"the stream name {stream!r} says everything; give parameters with the topic {topic.name!r}: {options}",
-            topic=topic.name,
-            symbol=symbol,
-        )
-    names = {other: name for name, row in topic.parameters.items() for other in (name, *row.other_names)}
-    values = {name: row.default for name, row in topic.parameters.items()}
-    for other, value in given.items():
-        name = names.get(other)
-        row = topic.parameters.get(name) if name is not None else None
-        choice = str(value) if row is None else str(value).removesuffix(row.unit)
-        if name is None or row is None or choice not in row.choices:
-            raise SubscribeError(
-                EXCHANGE_NAME,
-                f"no {topic.name} with {other}={value!r}; parameters are {options}",
-                topic=topic.name,
-                symbol=symbol,
-            )
-        values[name] = choice
-    return values
-
-
-def _request(method: str, request_id: int, channels: Sequence[Channel]) -> str:
-    request = {"method": method, "params": [channel.key for channel in channels], "id": request_id}
-    return _encode_json(request).decode()
-
-
-def _encoded(frame: bytes | str) -> bytes:
-    return frame.encode() if isinstance(frame, str) else bytes(frame)
-
-
-def _head(stream: str) -> bytes:
-    """Return how the venue begins the frames of a stream, up to the payload."""
-    return b'{"stream":"' + stream.encode()
-
-
-def _venue_symbol(key: str) -> str:
-    return key.partition("@")[0].upper()
-
-
-def _identity(key: str) -> tuple[str, str, str]:
-    """Return all that frames of a raw stream say about their channel: topic, variant and symbol."""
-    symbol, _, name = key.partition("@")
-    found = STREAMS.get(name)
-    if found is None:
-        return key, "", ""
-    return found[0].name, found[1], symbol if found[0].names_symbol else ""
+def _is_ed25519(credentials: Credentials) -> bool:
+    if not is_private_key(credentials.secret):
+        return False
+    try:
+        ed25519_base64(credentials.secret, "", password=credentials.passphrase)
+    except ConfigurationError:
+        return False  # an RSA key; one that cannot be read at all is reported when it is to sign
+    return True
