@@ -25,8 +25,8 @@ PYTHONS = nox.project.python_versions(PROJECT)
 WORKERS = ("-n", "auto", "--maxprocesses", "8")
 
 
-def find_pyenv_pythons() -> list[str]:
-    """Return the directories of pyenv's interpreters, newest first.
+def find_pyenv_pythons(pattern: str = "3.*") -> list[str]:
+    """Return the directories of those of pyenv's interpreters whose version matches, newest first.
 
     Where pyenv manages the interpreters, ``python3.12`` on the search path is a stand-in that fails for each version
     that is not selected, although it is installed.
@@ -35,7 +35,7 @@ def find_pyenv_pythons() -> list[str]:
     if pyenv is None:
         return []
     root = subprocess.run([pyenv, "root"], capture_output=True, text=True, check=False).stdout.strip()
-    directories = Path(root, "versions").glob("3.*/bin")
+    directories = Path(root, "versions").glob(f"{pattern}/bin")
     numbers = {str(path): [int(number) for number in re.findall(r"\d+", path.parent.name)] for path in directories}
     return sorted(numbers, key=numbers.__getitem__, reverse=True)
 
@@ -49,6 +49,15 @@ def has_python(version: str) -> bool:
         if python and subprocess.run([python, "--version"], capture_output=True, check=False).returncode == 0:
             return True
     return False
+
+
+def find_python2() -> str | None:
+    """Return a Python 2.7, if there is one that runs."""
+    for directory in (*find_pyenv_pythons("2.7*"), *os.get_exec_path()):
+        python = shutil.which("python2.7", path=directory)
+        if python and subprocess.run([python, "--version"], capture_output=True, check=False).returncode == 0:
+            return python
+    return None
 
 
 os.environ["PATH"] = os.pathsep.join((os.environ["PATH"], *find_pyenv_pythons()))
@@ -102,6 +111,25 @@ def bench(session: nox.Session) -> None:
     session.install("-e", ".[bench,uvloop]")
     for script in sorted(Path("benchmarks").glob("[!_]*.py")):
         session.run("python", str(script), *session.posargs)
+
+
+@nox.session
+def autobahn(session: nox.Session) -> None:
+    """Run the Autobahn test suite against the client (15 minutes), and write docs/autobahn.md."""
+    python2 = find_python2()
+    if python2 is None:
+        session.skip("the Autobahn test suite needs Python 2.7, which neither pyenv nor the search path has")
+    session.install("-e", ".[uvloop]", "virtualenv<20.22")  # the last that makes environments for Python 2.7
+    directory = Path(session.create_tmp())
+    session.run("virtualenv", "--quiet", "--clear", "--python", python2, str(directory / "python2"))
+    python = str(directory / "python2" / "bin" / "python")
+    install = (python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps")
+    session.run(*install, "-r", "tests/autobahn/requirements.txt", external=True)
+    # With it the server is twice as fast, but it takes a C compiler to install.
+    session.run(*install, "wsaccel==0.6.6", external=True, success_codes=[0, 1])
+    arguments = ("--python2", python, "--reports", str(directory / "reports"))
+    what = session.posargs or ("--page", "docs/autobahn.md")
+    session.run("python", "-m", "tests.autobahn.run", *arguments, *what)
 
 
 def lower_bounds() -> list[str]:
