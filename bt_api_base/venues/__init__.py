@@ -20,6 +20,10 @@ __all__ = ("register_stream_adapter", "stream_adapter", "stream_adapter_names")
 
 _factories: dict[str, str | Callable[[], StreamAdapter]] = {
     "BINANCE___SPOT": "bt_api_base.venues.binance:BinanceSpotAdapter",
+    "OKX___FUTURES": "bt_api_base.venues.okx:OkxFuturesAdapter",
+    "OKX___OPTION": "bt_api_base.venues.okx:OkxOptionAdapter",
+    "OKX___SPOT": "bt_api_base.venues.okx:OkxSpotAdapter",
+    "OKX___SWAP": "bt_api_base.venues.okx:OkxSwapAdapter",
 }
 
 

@@ -1,0 +1,305 @@
+"""From OKX's private payloads to events about orders, balances and positions.
+
+As the public ones (`bt_api_base.venues.okx.convert`), but exact: numbers become decimals, and what is no number is an
+error that names its field. Sizes are in the venue's quantity unit: contracts for derivatives.
+"""
+
+# ruff: noqa: ARG001 - one signature for all converters
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from bt_api_base.containers import (
+    Account,
+    Balance,
+    Event,
+    Fill,
+    LiquidityType,
+    MarginType,
+    Order,
+    OrderStatus,
+    OrderType,
+    Position,
+    PositionSide,
+    TimeInForce,
+    TriggerPriceType,
+    to_decimal,
+)
+from bt_api_base.venues.okx.malformed import FieldError
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from bt_api_base.venues.okx import private_wire as wire
+
+__all__ = ("OrderReader", "accounts", "balances_and_positions", "positions")
+
+_MS = 1_000_000
+
+_STATES = {
+    "live": OrderStatus.ACCEPTED,
+    "partially_filled": OrderStatus.PARTIAL,
+    "filled": OrderStatus.COMPLETED,
+    "canceled": OrderStatus.CANCELED,
+    "mmp_canceled": OrderStatus.MMP_CANCELED,
+}
+
+_ORDER_TYPES: dict[str, tuple[OrderType, TimeInForce | None]] = {
+    "market": (OrderType.MARKET, None),
+    "limit": (OrderType.LIMIT, TimeInForce.GTC),
+    "post_only": (OrderType.LIMIT_MAKER, TimeInForce.GTX),
+    "fok": (OrderType.LIMIT, TimeInForce.FOK),
+    "op_fok": (OrderType.LIMIT, TimeInForce.FOK),
+    "ioc": (OrderType.LIMIT, TimeInForce.IOC),
+    "optimal_limit_ioc": (OrderType.MARKET, TimeInForce.IOC),
+    "mmp": (OrderType.LIMIT, TimeInForce.GTC),
+    "mmp_and_post_only": (OrderType.LIMIT_MAKER, TimeInForce.GTX),
+}
+""""Place order", ``ordType``; the time in force is part of it."""
+
+_BY_THE_VENUE = ("full_liquidation", "partial_liquidation", "adl")
+"""Categories of orders that the venue itself sends."""
+
+_ROLES = {"M": LiquidityType.MAKER, "T": LiquidityType.TAKER}
+
+_AT_MARKET = "-1"
+"""What stands for the price of a stop that becomes a market order."""
+
+_MOST_REMEMBERED = 4096
+"""Fills remembered: the venue repeats a message within moments, if it does."""
+
+_TOTALS = "USD"
+"""Currency in which an account's totals are given."""
+
+
+def _decimal(text: str, field: str) -> Decimal | None:
+    if text == "":
+        return None
+    try:
+        return to_decimal(text)
+    except ValueError as error:
+        raise FieldError(field, str(error)) from None
+
+
+def _required(text: str, field: str) -> Decimal:
+    number = _decimal(text, field)
+    if number is None:
+        raise FieldError(field, "expected a number")
+    return number
+
+
+def _not_zero(text: str, field: str) -> Decimal | None:
+    """Read a number that the venue gives as zero where there is none."""
+    return _decimal(text, field) or None
+
+
+def _negated(text: str, field: str) -> Decimal | None:
+    """Read a fee: the venue's is negative where it is charged, ours where it is a rebate."""
+    number = _decimal(text, field)
+    return None if number is None else number.copy_negate() if number else number
+
+
+def _nanoseconds(value: int | str) -> int | None:
+    return None if isinstance(value, str) else value * _MS
+
+
+def _price(text: str, field: str) -> Decimal | None:
+    return None if text == _AT_MARKET else _decimal(text, field)
+
+
+@attrs.define(eq=False)
+class OrderReader:
+    """Reads the orders channel: each message an `Order`, and a `Fill` after it where there was one.
+
+    The venue may send a message twice, and repeats an order's last fill when something else about the order changes.
+    So that no fill counts twice, those of this connection are remembered for a while; the `Order` comes each time.
+    """
+
+    _filled: dict[tuple[str, str, str], None] = attrs.field(factory=dict[tuple[str, str, str], None])
+
+    def __call__(
+        self,
+        frame: wire.PrivateFrame[wire.OrderData],
+        exchange_name: str,
+        symbol: str,  # noqa: ARG002
+        local_time: int,
+    ) -> tuple[Event, ...]:
+        """Return the events of a frame; see `bt_api_base.venues.okx.convert`."""
+        events: list[Event] = []
+        for data in frame.data:
+            events.append(_order(data, exchange_name, local_time))
+            if data.trade_id and _not_zero(data.fill_size, "fillSz") is not None:
+                fill = _fill(data, exchange_name, local_time)
+                identity = (data.symbol, data.order_id, data.trade_id)
+                if identity not in self._filled:
+                    self._filled[identity] = None
+                    if len(self._filled) > _MOST_REMEMBERED:
+                        del self._filled[next(iter(self._filled))]
+                    events.append(fill)
+        return tuple(events)
+
+
+def _order(data: wire.OrderData, exchange_name: str, local_time: int) -> Order:
+    status = _STATES.get(data.state)
+    if status is None:
+        raise FieldError("state", f"unknown state of an order: {data.state[:40]!r}")
+    order_type, time_in_force = _ORDER_TYPES.get(data.order_type, (OrderType.UNKNOWN, None))
+    executed = _decimal(data.filled_size, "accFillSz")
+    return Order(
+        exchange_name,
+        data.symbol,
+        _nanoseconds(data.updated_at) or 0,
+        local_time,
+        data.order_id,
+        data.side,
+        OrderType.LIQUIDATION if data.category in _BY_THE_VENUE else order_type,
+        status,
+        None if _is_by_amount(data) else _decimal(data.size, "sz"),
+        _price(data.price, "px"),
+        _not_zero(data.average_price, "avgPx"),
+        executed,
+        None,
+        data.client_order_id or None,
+        data.trade_id or None,
+        _nanoseconds(data.created_at),
+        time_in_force,
+        position_side=PositionSide(data.position_side) if data.position_side else None,
+        reduce_only=None if data.reduce_only == "" else data.reduce_only,
+        stop_loss_price=_price(data.stop_loss_price, "slOrdPx"),
+        stop_loss_trigger_price=_decimal(data.stop_loss_trigger_price, "slTriggerPx"),
+        stop_loss_trigger_price_type=_trigger(data.stop_loss_trigger_price, data.stop_loss_trigger_type),
+        take_profit_price=_price(data.take_profit_price, "tpOrdPx"),
+        take_profit_trigger_price=_decimal(data.take_profit_trigger_price, "tpTriggerPx"),
+        take_profit_trigger_price_type=_trigger(data.take_profit_trigger_price, data.take_profit_trigger_type),
+    )
+
+
+def _trigger(price: str, price_type: str) -> TriggerPriceType | None:
+    """Return which price is watched; the venue names one even where nothing is."""
+    return TriggerPriceType(price_type) if price and price_type else None
+
+
+def _is_by_amount(data: wire.OrderData) -> bool:
+    """Whether the size is an amount of the quote currency: market buys of spot, unless they say otherwise."""
+    if data.size_currency:
+        return data.size_currency == "quote_ccy"
+    return data.order_type == "market" and data.side == "buy" and data.instrument_type in ("SPOT", "MARGIN")
+
+
+def _fill(data: wire.OrderData, exchange_name: str, local_time: int) -> Fill:
+    time = _nanoseconds(data.fill_time) or _nanoseconds(data.updated_at) or 0
+    return Fill(
+        exchange_name,
+        data.symbol,
+        _nanoseconds(data.updated_at) or 0,
+        local_time,
+        data.trade_id,
+        data.order_id,
+        data.side,
+        _required(data.fill_price, "fillPx"),
+        _required(data.fill_size, "fillSz"),
+        time,
+        data.client_order_id or None,
+        _negated(data.fill_fee, "fillFee"),
+        data.fill_fee_currency or None,
+        _ROLES.get(data.fill_role),
+        None,
+        _decimal(data.filled_size, "accFillSz"),
+        PositionSide(data.position_side) if data.position_side else None,
+        _decimal(data.fill_profit, "fillPnl"),
+    )
+
+
+def _balance(
+    data: wire.BalanceDetail, exchange_name: str, local_time: int, account: str | None, pushed_at: int | str = ""
+) -> Balance:
+    return Balance(
+        exchange_name,
+        data.currency,
+        _nanoseconds(data.updated_at) or _nanoseconds(pushed_at) or 0,
+        local_time,
+        _required(data.cash, "cashBal"),
+        _decimal(data.available or data.available_equity, "availBal"),
+        _decimal(data.frozen, "frozenBal"),
+        _decimal(data.unrealized_profit, "upl"),
+        _decimal(data.maintenance_margin, "mmr"),
+        _decimal(data.order_margin, "ordFrozen"),
+        interest=_decimal(data.interest, "interest"),
+        account_id=account,
+    )
+
+
+def accounts(
+    frame: wire.PrivateFrame[wire.AccountData], exchange_name: str, symbol: str, local_time: int
+) -> tuple[Event, ...]:
+    """The account with the balances that the message has, and after it each of these balances by itself."""
+    account = frame.arg.uid or None
+    events: list[Event] = []
+    for data in frame.data:
+        balances = tuple([_balance(detail, exchange_name, local_time, account) for detail in data.details])
+        events.append(
+            Account(
+                exchange_name,
+                _TOTALS,
+                _nanoseconds(data.updated_at) or 0,
+                local_time,
+                account,
+                total_margin=_decimal(data.equity, "totalEq"),
+                total_used_margin=_decimal(data.initial_margin, "imr"),
+                total_maintain_margin=_decimal(data.maintenance_margin, "mmr"),
+                total_available_margin=_decimal(data.available_equity, "availEq"),
+                total_open_order_initial_margin=_decimal(data.order_margin, "ordFroz"),
+                total_unrealized_profit=_decimal(data.unrealized_profit, "upl"),
+                balances=balances,
+            )
+        )
+        events.extend(balances)
+    return tuple(events)
+
+
+def _position(
+    data: wire.PositionData, exchange_name: str, local_time: int, account: str | None, pushed_at: int | str = ""
+) -> Position:
+    return Position(
+        exchange_name,
+        data.symbol,
+        _nanoseconds(data.updated_at) or _nanoseconds(data.pushed_at) or _nanoseconds(pushed_at) or 0,
+        local_time,
+        PositionSide(data.side),
+        _required(data.size, "pos"),
+        _decimal(data.average_price, "avgPx"),
+        _decimal(data.mark_price, "markPx"),
+        _decimal(data.liquidation_price, "liqPx"),
+        _decimal(data.unrealized_profit, "upl"),
+        _decimal(data.realized_profit, "realizedPnl"),
+        _negated(data.fee, "fee"),
+        _decimal(data.funding, "fundingFee"),
+        _decimal(data.leverage, "lever"),
+        MarginType(data.margin_mode) if data.margin_mode else None,
+        initial_margin=_decimal(data.initial_margin or data.isolated_margin, "imr"),
+        maintain_margin=_decimal(data.maintenance_margin, "mmr"),
+        position_id=data.position_id or None,
+        account_id=account,
+    )
+
+
+def positions(
+    frame: wire.PrivateFrame[wire.PositionData], exchange_name: str, symbol: str, local_time: int
+) -> tuple[Event, ...]:
+    """Positions; a volume of zero is one that was closed."""
+    account = frame.arg.uid or None
+    return tuple([_position(data, exchange_name, local_time, account) for data in frame.data])
+
+
+def balances_and_positions(
+    frame: wire.PrivateFrame[wire.BalanceAndPosition], exchange_name: str, symbol: str, local_time: int
+) -> tuple[Event, ...]:
+    """The balances that an event changed, then the positions. The channel tells little more than their sizes."""
+    account = frame.arg.uid or None
+    events: list[Event] = []
+    for data in frame.data:
+        events += [_balance(item, exchange_name, local_time, account, data.pushed_at) for item in data.balances]
+        events += [_position(item, exchange_name, local_time, account, data.pushed_at) for item in data.positions]
+    return tuple(events)
