@@ -417,6 +417,22 @@ async def test_any_other_close_is_an_error(code: int | None, expected: int) -> N
             await ws.send("too late")
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_close_in_the_middle_of_a_message_is_a_close(at_once: bool) -> None:
+    """RFC 6455, 5.4: it is answered with its own code; the message is lost, and what follows is not looked at."""
+
+    async def handler(connection: ServerConnection) -> None:
+        parts = [frame(b"whole") + frame(b"half", fin=False), close_frame(1000, "bye"), frame(b"rest", opcode=0)]
+        for part in [b"".join(parts)] if at_once else parts:
+            await connection.send_bytes(part)
+        await connection.wait_closed()
+        assert (1000, "bye") == (connection.close_code, connection.close_reason)
+
+    async with serve(handler) as server, open_websocket(server.url) as ws:
+        assert ["whole"] == await collect(ws)
+        assert (WebSocketState.CLOSED, 1000, "bye") == (ws.state, ws.close_code, ws.close_reason)
+
+
 async def test_a_close_that_came_is_known_before_it_is_read() -> None:
     """A message cannot be sent once the peer's close was seen, and the error tells its code."""
     async with connected_pair() as pair:
