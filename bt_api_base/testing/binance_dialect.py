@@ -218,6 +218,10 @@ class BinanceDialect(Dialect):
     default_options: ClassVar[VenueOptions] = {
         "max_messages_per_second": MAX_MESSAGES_PER_SECOND,
         "max_streams": MAX_STREAMS,
+        "max_connects": 300,
+        "connect_window": 300.0,
+        "max_connection_age": 86_400.0,
+        "offences_until_ban": 3,
         "ping_interval": 20.0,
         "pong_timeout": 60.0,
     }

@@ -121,6 +121,12 @@ class Dialect(ABC):
     """The venue's own limits and times, where no option says otherwise."""
     path: ClassVar[str] = "/"
     """Path of the URL that a venue gives as its own."""
+    flood_close: ClassVar[tuple[int, str]] = (1008, "Too many requests")
+    """Close code and reason for a client that sends too many messages."""
+    age_close: ClassVar[tuple[int, str]] = (1001, "Connection too old")
+    """Close code and reason for a connection that has reached its age."""
+    idle_close: ClassVar[tuple[int, str]] = (1001, "Connection idle")
+    """Close code and reason for a connection that has been idle for too long."""
 
     @abstractmethod
     def client(self, target: str, options: VenueOptions, faults: RequestFaults) -> DialectClient | None:

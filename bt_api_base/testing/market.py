@@ -223,6 +223,15 @@ class Market:
         self._time_us = max(self._time_us, time_us)
         return self._bars.advance(self._time_us)
 
+    def renumber(self, first_id: int) -> None:
+        """Let the numbers of trades, aggregates and book updates begin anew, as after a failure of the venue.
+
+        Args:
+            first_id: The next number of each kind.
+        """
+        self._next_trade_id = self._next_aggregate_id = first_id
+        self.book.renumber(first_id)
+
     def depth(self, limit: int = 1_000) -> DepthSnapshot:
         """Return the best levels of the book.
 

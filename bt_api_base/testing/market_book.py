@@ -118,14 +118,15 @@ class DepthRecorder:
     """Collects which levels of a book change, for a stream of differences at its own pace."""
 
     _book: Book
-    _next_update_id: int
+    next_update_id: int
+    """Number of the first update that the next change contains."""
     bid_prices: set[int] = attrs.field(factory=set[int])
     ask_prices: set[int] = attrs.field(factory=set[int])
 
     def take(self) -> DepthChange | None:
         """Return what changed since the last call, or None. Changes follow each other without a gap in the numbers."""
         book = self._book
-        first, self._next_update_id = self._next_update_id, book.update_id + 1
+        first, self.next_update_id = self.next_update_id, book.update_id + 1
         if first > book.update_id:
             return None
         bids, asks = book.bids.quantities, book.asks.quantities
@@ -168,6 +169,16 @@ class Book:
         side.put(price, quantity)
         for recorder in self._recorders:
             (recorder.bid_prices if side.sign > 0 else recorder.ask_prices).add(price)
+
+    def renumber(self, first_id: int) -> None:
+        """Let the numbers of updates begin anew. What recorders have collected comes with their next change.
+
+        Args:
+            first_id: Number of the next update.
+        """
+        self.update_id = first_id - 1
+        for recorder in self._recorders:
+            recorder.next_update_id = first_id
 
     def snapshot(self, limit: int) -> DepthSnapshot:
         """Return the best levels.

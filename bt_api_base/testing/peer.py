@@ -78,6 +78,24 @@ class Ending(enum.Enum):
     """The client went without a close frame."""
 
 
+@attrs.frozen
+class HandshakeRefusal:
+    """The answer to a handshake that gets no connection.
+
+    Attributes:
+        status: The HTTP status.
+        reason: Text of the body.
+        retry_after: Seconds of the header "Retry-After"; None for no such header.
+    """
+
+    status: int
+    reason: str = ""
+    retry_after: int | None = None
+
+
+_NOT_FOUND: Final = HandshakeRefusal(404, "Not Found")
+
+
 class PeerHandler(Protocol):
     """Decides what is said on a connection. Its methods are called in the peer's tasks and must not block."""
 
@@ -126,11 +144,16 @@ class Peer:
     Args:
         stream: The bytes.
         settings: The server's.
-        accept: Returns the handler for a request target, or None where there is nothing (HTTP 404).
+        accept: Returns the handler for a request target, why there is none, or None where there is nothing (HTTP 404).
+        delay: Returns how many seconds the answer to a handshake takes.
     """
 
     def __init__(
-        self, stream: ByteStream, settings: ServerSettings, accept: Callable[[Peer, str], PeerHandler | None]
+        self,
+        stream: ByteStream,
+        settings: ServerSettings,
+        accept: Callable[[Peer, str], PeerHandler | HandshakeRefusal | None],
+        delay: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.ending = Ending.OPEN
         self.confirmed = False
@@ -148,6 +171,7 @@ class Peer:
         self._stream = stream
         self._settings = settings
         self._accept = accept
+        self._delay = delay
         self._handler: PeerHandler | None = None
         extensions = [ServerPerMessageDeflateFactory()] if settings.compression else None
         self._protocol = ServerProtocol(extensions=extensions)
@@ -162,6 +186,12 @@ class Peer:
         self._fragments: list[bytes] = []
         self._pings: deque[tuple[bytes, float]] = deque()
         self._scope = anyio.CancelScope()
+
+    @property
+    def host(self) -> str:
+        """The client's address; "memory" for a connection in memory."""
+        address = self._stream.extra(SocketAttribute.remote_address, None)
+        return str(address[0]) if address else "memory"
 
     @property
     def is_open(self) -> bool:
@@ -264,6 +294,10 @@ class Peer:
             protocol.receive_data(data)
             for item in protocol.events_received():
                 if isinstance(item, Request):
+                    delay = self._delay()
+                    if delay > 0:
+                        self._scope.deadline += delay
+                        await anyio.sleep(delay)
                     self._handshake(item)
                     if self.opened:
                         self._scope.deadline = math.inf
@@ -285,9 +319,13 @@ class Peer:
         response = protocol.accept(request)
         handler: PeerHandler | None = None
         if response.status_code == 101:
-            handler = self._accept(self, request.path)
-            if handler is None:
-                response = protocol.reject(404, "Not Found\n")
+            accepted = self._accept(self, request.path) or _NOT_FOUND
+            if isinstance(accepted, HandshakeRefusal):
+                response = protocol.reject(accepted.status, f"{accepted.reason}\n")
+                if accepted.retry_after is not None:
+                    response.headers["Retry-After"] = str(accepted.retry_after)
+            else:
+                handler = accepted
         protocol.send_response(response)
         self._queue_protocol()
         if handler is not None:
@@ -415,6 +453,7 @@ def _prepare_reset(stream: ByteStream) -> None:
 __all__ = (
     "DEFAULT_MAX_OUTGOING_BYTES",
     "Ending",
+    "HandshakeRefusal",
     "Peer",
     "PeerHandler",
     "ServerSettings",

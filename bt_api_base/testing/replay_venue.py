@@ -12,6 +12,7 @@ Example:
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from bt_api_base.testing.dialect import Event, Form
     from bt_api_base.testing.venue_connection import VenueConnection
     from bt_api_base.testing.venue_options import VenueOptions
 
@@ -59,6 +61,14 @@ _combined_decoder = msgspec.json.Decoder(_Combined)
 _stamped_decoder = msgspec.json.Decoder(_Stamped)
 
 
+class _RecordedDialect(BinanceDialect):
+    """Binance's dialect, with events that make a whole payload from the form: as it was recorded, to the byte."""
+
+    @override
+    def payload(self, stream: str, form: Form, event: Event) -> bytes:
+        return event if isinstance(event, bytes) else event(form)
+
+
 class ReplayVenue(Venue):
     """Recorded frames behind Binance's spot market streams.
 
@@ -72,6 +82,7 @@ class ReplayVenue(Venue):
             is not known are timed by the venue's own stamp in them, or follow the one before at once.
         start_after: Number of streams that must be subscribed to before it starts by itself; None to wait for
             `start_replay`.
+        seed: What random faults follow from.
         exchange_name: Venue and asset type it stands in for.
         **options: See `bt_api_base.testing.venue_options.VenueOptions`.
 
@@ -85,10 +96,11 @@ class ReplayVenue(Venue):
         *,
         speed: float | None = None,
         start_after: int | None = None,
+        seed: int = 1,
         exchange_name: str = "BINANCE___SPOT",
         **options: Unpack[VenueOptions],
     ) -> None:
-        super().__init__(BinanceDialect(), exchange_name=exchange_name, **options)
+        super().__init__(_RecordedDialect(), exchange_name=exchange_name, seed=seed, **options)
         if speed is not None and not speed > 0:
             raise ValueError(f"speed is {speed}, must be greater than 0 or None")
         self.frames_sent = 0
@@ -182,7 +194,7 @@ class ReplayVenue(Venue):
             self.frames_skipped += 1
             return
         while True:
-            await self._server.wait_unstalled()
+            await self._wait_not_silent()
             listeners = [connection for connection in self._listeners(name) if connection.peer.is_open]
             if not listeners:
                 await self._changed.wait()
@@ -191,12 +203,12 @@ class ReplayVenue(Venue):
             if not busy:
                 break
             await busy[0].peer.drain()
-        for listener in listeners:
-            form = listener.client.form
-            is_raw = isinstance(form, BinanceForm) and not form.combined
-            data = bytes(combined.data) if combined is not None and is_raw else payload
+        if combined is None:
+            (listener,) = listeners
             listener.session.streams.setdefault(name, StreamRecord(name))
-            listener.send(name, text_frame(data), None)
+            listener.send(name, text_frame(payload), None)
+        else:
+            self._publish(self._feeds[name], None, partial(_payload, payload, combined))
         self.frames_sent += 1
 
     def _listeners(self, name: str) -> Iterator[VenueConnection]:
@@ -205,6 +217,11 @@ class ReplayVenue(Venue):
         elif name in self._feeds:
             for group in self._feeds[name].groups.values():
                 yield from group
+
+
+def _payload(payload: bytes, combined: _Combined, form: BinanceForm) -> bytes:
+    """Return a recorded frame in the form in which a connection wants it."""
+    return payload if form.combined else bytes(combined.data)
 
 
 def _combined(payload: bytes) -> _Combined | None:

@@ -16,7 +16,7 @@ from anyio.abc import SocketAttribute, SocketListener
 from typing_extensions import Self, override
 
 from bt_api_base.logging_factory import get_logger
-from bt_api_base.testing.peer import Ending, Peer, PeerHandler, ServerSettings
+from bt_api_base.testing.peer import Ending, HandshakeRefusal, Peer, PeerHandler, ServerSettings
 from bt_api_base.testing.streams import MemoryByteStream, memory_stream_pair
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class WebSocketServer(AsyncContextManagerMixin):
     raises.
 
     Args:
-        accept: Called with a new connection and its request target; returns its handler, or None for HTTP 404.
+        accept: Called with a new connection and its request target; returns its handler, why it gets none, or None for
+            HTTP 404.
         host: Address to listen at.
         port: Port to listen at; 0 lets the system choose.
         listen: Whether to listen at all; without it connections are made by `connect_in_memory` only.
@@ -45,7 +46,7 @@ class WebSocketServer(AsyncContextManagerMixin):
 
     def __init__(
         self,
-        accept: Callable[[Peer, str], PeerHandler | None],
+        accept: Callable[[Peer, str], PeerHandler | HandshakeRefusal | None],
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -65,6 +66,8 @@ class WebSocketServer(AsyncContextManagerMixin):
         self._refusal = 0
         self._stalled_until = -1.0
         self._stall: anyio.Event | None = None
+        self._handshake_delay = 0.0
+        self._delayed_handshakes: int | None = 0
         self._tasks: TaskGroup | None = None
 
     @property
@@ -168,6 +171,15 @@ class WebSocketServer(AsyncContextManagerMixin):
             self._stall = anyio.Event()
             self._task_group.start_soon(self._end_stall)
 
+    def slow_handshakes(self, seconds: float, count: int | None = None) -> None:
+        """Answer handshakes late.
+
+        Args:
+            seconds: How late; 0 for no more of it.
+            count: How many; None for all from now on.
+        """
+        self._handshake_delay, self._delayed_handshakes = seconds, count
+
     async def wait_unstalled(self) -> None:
         """Wait until the connections are not silent.
 
@@ -263,7 +275,7 @@ class WebSocketServer(AsyncContextManagerMixin):
             raw_socket: socket.socket | None = stream.extra(SocketAttribute.raw_socket, None)
             if raw_socket is not None:
                 raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.settings.send_buffer_bytes)
-        peer = Peer(stream, self.settings, self._accept)
+        peer = Peer(stream, self.settings, self._accept, self._next_delay)
         self._peers[peer] = None
         try:
             await peer.run(lambda: self._stall)
@@ -271,6 +283,14 @@ class WebSocketServer(AsyncContextManagerMixin):
             del self._peers[peer]
             if peer.ending in {Ending.OVERFLOW, Ending.LOST}:
                 _logger.debug("connection ended", ending=peer.ending.value, reason=peer.close_reason)
+
+    def _next_delay(self) -> float:
+        if self._delayed_handshakes is None:
+            return self._handshake_delay
+        if not self._delayed_handshakes:
+            return 0.0
+        self._delayed_handshakes -= 1
+        return self._handshake_delay
 
     async def _listen_later(self, seconds: float, refusal: int) -> None:
         await anyio.sleep(seconds)

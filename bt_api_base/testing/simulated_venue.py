@@ -32,14 +32,14 @@ from bt_api_base.testing.binance_frames import (
     ticker_data,
     trade_data,
 )
-from bt_api_base.testing.market_venue import Hub, MarketVenue
+from bt_api_base.testing.market_venue import MarketVenue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bt_api_base.testing.market import MarketSpec, MarketStep
     from bt_api_base.testing.market_bars import ClosedBar, MarketBar
-    from bt_api_base.testing.market_venue import StreamKey
+    from bt_api_base.testing.market_hub import Hub, StreamKey
     from bt_api_base.testing.venue_connection import Feed
     from bt_api_base.testing.venue_options import VenueOptions
 

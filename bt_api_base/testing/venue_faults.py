@@ -29,6 +29,9 @@ class RequestFaults:
 
     _logins: deque[Refused] = attrs.field(factory=deque[Refused])
     _streams: dict[str, deque[Refused]] = attrs.field(factory=dict[str, deque[Refused]])
+    _withheld_acks: int = 0
+    _ack_delay: float = 0.0
+    _delayed_acks: int | None = 0
     _ignored: dict[str, int] = attrs.field(factory=dict[str, int])
 
     def login_refusal(self) -> Refused | None:
@@ -54,6 +57,39 @@ class RequestFaults:
         if left:
             self._ignored[stream] = left - 1
         return left > 0
+
+    def withholds_ack(self) -> bool:
+        """Tell whether the next acknowledgement is not to be sent."""
+        if not self._withheld_acks:
+            return False
+        self._withheld_acks -= 1
+        return True
+
+    def ack_delay(self) -> float:
+        """Return how many seconds late the next acknowledgement is."""
+        if self._delayed_acks is None:
+            return self._ack_delay
+        if not self._delayed_acks:
+            return 0.0
+        self._delayed_acks -= 1
+        return self._ack_delay
+
+    def withhold_acks(self, count: int) -> None:
+        """Withhold the next acknowledgements.
+
+        Args:
+            count: How many; 0 for none any more.
+        """
+        self._withheld_acks = count
+
+    def delay_acks(self, seconds: float, count: int | None) -> None:
+        """Send the next acknowledgements late.
+
+        Args:
+            seconds: How late.
+            count: How many; None for all from now on, 0 for none any more.
+        """
+        self._ack_delay, self._delayed_acks = seconds, count
 
     def refuse_logins(self, refused: Refused, count: int) -> None:
         """Refuse the next log-ins.

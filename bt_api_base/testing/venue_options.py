@@ -25,13 +25,29 @@ class VenueOptions(TypedDict, total=False):
     listen: bool
     """Whether to listen; without it, connections are made in memory only. Default True."""
     keep_ids: bool
-    """Whether the records keep the id of every frame. Default False."""
+    """Whether the records keep the id of every frame, and the venue that of every event, for
+    `bt_api_base.testing.venue.Venue.sent_ids` and its like. Default False."""
     clock_ns: Callable[[], int]
     """Returns nanoseconds since the epoch, for timestamps. Default `time.time_ns`."""
     max_messages_per_second: int | None
     """Messages a client may send in a second. Default 5; None for no limit."""
+    offences_until_ban: int | None
+    """Connections closed for too many messages before their address is banned. Default 3, which is assumed: the venue
+    says "repeatedly"; None for no bans."""
+    ban_time: float
+    """How long a ban lasts. Default 120."""
     max_streams: int
     """Streams a connection can listen to. Default 1024."""
+    max_connects: int | None
+    """Attempts to connect that an address has in `connect_window`. Default 300; None for no limit."""
+    connect_window: float
+    """What attempts to connect are counted over. Default 300."""
+    max_connections: int | None
+    """Connections that an address can have at a time. Default None: no limit."""
+    max_connection_age: float | None
+    """From the handshake to the end of a connection, whatever goes on. Default 86,400; None for no limit."""
+    idle_timeout: float | None
+    """From the last frame, in whatever direction, to the end of a connection. Default None: no limit."""
     ping_interval: float
     """From one ping to the next. Default 20."""
     pong_timeout: float

@@ -10,6 +10,7 @@ from __future__ import annotations
 import attrs
 
 from bt_api_base.testing.peer import Ending
+from bt_api_base.testing.stream_faults import Fate
 
 
 @attrs.define(eq=False)
@@ -27,6 +28,12 @@ class StreamRecord:
     """Id of the last frame sent."""
     ids: list[int] | None = None
     """All ids, where the venue keeps them (`keep_ids`)."""
+    withheld: int = 0
+    """Frames that were not sent over this connection because of a fault."""
+    repeated: int = 0
+    """Frames sent again: they count as sent, too."""
+    displaced: int = 0
+    """Frames sent later than their turn."""
 
     def note(self, event_id: int | None) -> None:
         """Count a frame."""
@@ -38,6 +45,22 @@ class StreamRecord:
             self.ids.append(event_id)
 
 
+@attrs.frozen(eq=False)
+class MarkedRecord:
+    """A record for the frames that a fault has sent again, or late."""
+
+    record: StreamRecord
+    fate: Fate
+
+    def note(self, event_id: int | None) -> None:
+        """Count a frame."""
+        self.record.note(event_id)
+        if self.fate is Fate.REPEATED:
+            self.record.repeated += 1
+        else:
+            self.record.displaced += 1
+
+
 @attrs.define(eq=False, kw_only=True)
 class VenueSession:
     """One connection, from the handshake to its end."""
@@ -46,6 +69,8 @@ class VenueSession:
     """Counts the connections of a venue, from 1."""
     target: str
     """Path and query of the handshake."""
+    host: str = "memory"
+    """The client's address."""
     opened_at: float
     """When, on the event loop's clock."""
     closed_at: float | None = None
@@ -67,7 +92,13 @@ class VenueSession:
     requests: int = 0
     """Requests received."""
     refusals: int = 0
-    """Requests answered with an error."""
+    """Requests, or parts of requests, answered with an error."""
+    acknowledgements: int = 0
+    """Replies that say that a subscription or a log-in succeeded; those withheld are not in it."""
+    withheld_acknowledgements: int = 0
+    """Such replies that were not sent because of a fault."""
+    delayed_acknowledgements: int = 0
+    """Such replies that are sent late."""
 
     @property
     def sent(self) -> int:
@@ -75,4 +106,4 @@ class VenueSession:
         return sum(record.count for record in self.streams.values())
 
 
-__all__ = ("StreamRecord", "VenueSession")
+__all__ = ("MarkedRecord", "StreamRecord", "VenueSession")
