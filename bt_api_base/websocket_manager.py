@@ -24,7 +24,7 @@ import attrs
 from anyio import AsyncContextManagerMixin
 from typing_extensions import Self, override
 
-from bt_api_base.containers import Event
+from bt_api_base.containers import Event, Gap
 from bt_api_base.event_bus import EventBus
 from bt_api_base.event_stream import EventStream, Overflow
 from bt_api_base.exceptions import BtApiError, ConfigurationError, ExchangeNotFoundError, RateLimitError
@@ -139,6 +139,13 @@ class Subscription(EventStream[Event]):
             with anyio.move_on_after(_UNSUBSCRIBE_TIMEOUT):
                 await self._connection.wait_unsubscribed(entry)
 
+    def mark(self, gap: Gap, /) -> None:
+        """Put a gap in its place among the events. Called by the connection."""
+        if self.deliver == self._call:
+            self._call((gap,))
+        elif self.deliver is not None:
+            self.offer_marker(gap)
+
     def _call(self, events: Sequence[Event]) -> None:
         callback = cast("Callable[[Event], object]", self._callback)
         for event in events:
@@ -238,7 +245,11 @@ class WebSocketManager(AsyncContextManagerMixin):
             raise ConfigurationError(msg)
         make = _venue_adapter if adapter is None else adapter
         connection = SupervisedConnection(
-            config, make(config.exchange_name), self.bus, f"{config.exchange_name}-1", connector=connector
+            config,
+            lambda: make(config.exchange_name),
+            self.bus,
+            f"{config.exchange_name}-1",
+            connector=connector,
         )
         exchange = self._exchanges[config.exchange_name] = _Exchange([connection])
         if self._tasks is not None:

@@ -11,7 +11,7 @@ import anyio
 import attrs
 import pytest
 
-from bt_api_base.containers import Event, Tick
+from bt_api_base.containers import Event, Gap, Tick
 from bt_api_base.event_bus import ErrorHandlerMode, EventBus
 from bt_api_base.exceptions import ConfigurationError, SubscribeError, WebSocketError
 from bt_api_base.testing.cancellation import sweep_cancellation
@@ -41,6 +41,10 @@ class Collector:
     def deliver(self, items: Sequence[Event], /) -> None:
         """Keep the events."""
         self.items.extend(items)
+
+    def mark(self, gap: Gap, /) -> None:
+        """Keep the gap among the events."""
+        self.items.append(gap)
 
     def fail(self, error: Exception, /) -> None:
         """Keep the error."""
@@ -85,7 +89,8 @@ def build(venue: FakeVenue, bus: EventBus | None = None, **settings: Any) -> Sta
     """Make a connection to a fake venue, not yet running."""
     bus = EventBus() if bus is None else bus
     config = WebSocketConfig(URL, EXCHANGE, **settings)
-    stage = Stage(venue, SupervisedConnection(config, ToyAdapter(), bus, "toy-1", connector=venue.connector))
+    adapter = ToyAdapter()  # one for all connections, so that a test can change it
+    stage = Stage(venue, SupervisedConnection(config, lambda: adapter, bus, "toy-1", connector=venue.connector))
     for kind in events.NAMES:
         bus.on(kind, stage.seen.append)
     return stage
@@ -532,25 +537,34 @@ class TestLiveness:
             assert "no pong within 5 s" in stage.of(events.Disconnected)[0].reason
 
     async def test_answered_pings_do_not_hide_missing_data(self) -> None:
-        """An open connection that carries nothing is replaced after ``stale_after``, pongs or not."""
-        async with running(heartbeat_interval=1.0, stale_after=30.0) as stage:
+        """An open connection that carries nothing, not even an answer, is replaced after ``stale_after``."""
+        async with running(heartbeat_interval=1.0, stale_after=30.0, subscribe_timeout=3.0) as stage:
             await stage.subscribe("BTC-USDT")
             stage.venue.now.tick("BTC-USDT", 1)
+            stage.venue.now.answer = stay_silent
             await settle()
             started = anyio.current_time()
             await stage.venue.wait_connections(2)
-            assert pytest.approx(30.0) == anyio.current_time() - started
+            assert pytest.approx(33.0) == anyio.current_time() - started
             assert (1, True) == (len(stage.of(events.Stale)), stage.venue.connections[0].pings > 20)
 
     async def test_answers_to_application_pings_do_not_either(self) -> None:
         """A venue's pong in an ordinary message says that it is there, not that data flows."""
-        async with running(stale_after=30.0) as stage:
+        async with running(stale_after=30.0, subscribe_timeout=3.0) as stage:
             await stage.subscribe("BTC-USDT")
-            for _ in range(5):
+            stage.venue.now.answer = stay_silent
+            for _ in range(6):
                 await anyio.sleep(5.0)
                 stage.venue.now.push({"pong": 1})
-            await anyio.sleep(6.0)
+            await anyio.sleep(4.0)
             assert 1 == len(stage.of(events.Stale))
+
+    async def test_a_quiet_market_never_costs_a_connection(self) -> None:
+        """A venue that answers when it is asked is there, however long nothing happens."""
+        async with running(stale_after=30.0) as stage:
+            await stage.subscribe("BTC-USDT")
+            await anyio.sleep(2 * 3600.0)
+            assert (1, []) == (len(stage.venue.connections), stage.of(events.Stale))
 
     async def test_a_connection_without_subscriptions_may_be_silent(self) -> None:
         """Nothing was asked for, so nothing is missing."""

@@ -16,11 +16,12 @@ import anyio
 import attrs
 import msgspec
 
-from bt_api_base.containers import Tick
+from bt_api_base.containers import Event, MarkPrice, Side, Tick, Trade
 from bt_api_base.exceptions import DataParseError, SubscribeError, WebSocketError
 from bt_api_base.websocket.adapter import (
     Ack,
     Channel,
+    Continuity,
     Decoded,
     Heartbeat,
     Notice,
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
     from bt_api_base.websocket.config import WebSocketConfig
 
 EXCHANGE = "TOY___SPOT"
+TOPICS = {
+    "ticker": ("tick", Continuity.INCREASING),
+    "trade": ("trade", Continuity.CONSECUTIVE),
+    "mark": ("mark_price", Continuity.NONE),
+}
+"""Tag of the events and what their order tells, by topic."""
 
 
 class ToyAdapter(StreamAdapter):
@@ -45,9 +52,10 @@ class ToyAdapter(StreamAdapter):
 
     def channel(self, topic: str, symbol: str, params: Mapping[str, Any] | None = None) -> Channel:
         """Name a ticker channel."""
-        if topic != "ticker":
-            raise SubscribeError(EXCHANGE, "topics are: ticker", topic=topic, symbol=symbol)
-        return Channel(topic, symbol, f"{topic}:{symbol}", f"tick.{EXCHANGE}.{symbol}")
+        if topic not in TOPICS:
+            raise SubscribeError(EXCHANGE, f"topics are: {', '.join(TOPICS)}", topic=topic, symbol=symbol)
+        tag, continuity = TOPICS[topic]
+        return Channel(topic, symbol, f"{topic}:{symbol}", f"{tag}.{EXCHANGE}.{symbol}", continuity=continuity)
 
     def subscribe_frame(self, request_id: int, channels: Sequence[Channel]) -> str:
         """Name the channels to begin with."""
@@ -65,7 +73,7 @@ class ToyAdapter(StreamAdapter):
             raise DataParseError("Tick", str(error), exchange_name=EXCHANGE) from None
         match message:
             case {"ch": str(key), "n": int(n)}:
-                return key, [Tick(EXCHANGE, key.partition(":")[2], 0, local_time, last_price=float(n), sequence=n)]
+                return key, [toy_event(key, n, local_time)]
             case {"ok": reply_to}:
                 return None, [Ack(request_id=reply_to)]
             case {"no": reply_to, "text": text}:
@@ -80,6 +88,16 @@ class ToyAdapter(StreamAdapter):
                 raise KeyError("a bug in an adapter")
             case _:
                 return None, [Unrecognized(str(message)[:20])]
+
+
+def toy_event(key: str, number: int, local_time: int = 0) -> Event:
+    """Return the event of a channel that has a number."""
+    topic, _, symbol = key.partition(":")
+    if topic == "trade":
+        return Trade(EXCHANGE, symbol, number, local_time, str(number), 1.0, 1.0, Side.BUY, number)
+    if topic == "mark":
+        return MarkPrice(EXCHANGE, symbol, number, local_time, float(number))
+    return Tick(EXCHANGE, symbol, 0, local_time, last_price=float(number), sequence=number)
 
 
 Answer = Callable[["FakeWebSocket", dict[str, Any]], None]
@@ -118,7 +136,7 @@ class FakeWebSocket:
         self.pings = 0
         self.close_code: int | None = None
         self.close_reason = ""
-        self._send, self._receive = anyio.create_memory_object_stream[list[bytes]](math.inf)
+        self._send, self._receive = anyio.create_memory_object_stream["list[bytes] | anyio.Event"](math.inf)
 
     def push(self, *messages: Any) -> None:
         """Let messages arrive as one batch."""
@@ -137,7 +155,10 @@ class FakeWebSocket:
         """Iterate over what the test pushes."""
         with self._receive:
             async for batch in self._receive:
-                yield batch
+                if isinstance(batch, anyio.Event):
+                    batch.set()
+                else:
+                    yield batch
         if self.close_code not in {1000, 1001}:
             raise WebSocketError(EXCHANGE, "connection lost", close_code=self.close_code)
 
@@ -151,11 +172,13 @@ class FakeWebSocket:
         self.answer(self, request)
 
     async def ping(self) -> float:
-        """Answer, or never."""
+        """Answer behind everything that was sent before, or never."""
         self.pings += 1
         if not self.answers_pings:
             await anyio.sleep_forever()
-        await anyio.lowlevel.checkpoint()
+        pong = anyio.Event()
+        self._send.send_nowait(pong)
+        await pong.wait()
         return 0.0
 
     async def run_writer(self) -> None:

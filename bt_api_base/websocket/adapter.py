@@ -207,10 +207,10 @@ class StreamLimits:
         max_requests: Subscribe, unsubscribe and log-in requests per ``request_window`` seconds and connection;
             ``None``: no limit besides ``messages_per_second``.
         request_window: See there.
-        max_idle: Seconds without a message to the client after which the venue closes a connection, so that it has
-            to be pinged sooner; ``None``: it does not.
         max_connects: Connection attempts per ``connect_window`` seconds and address.
         connect_window: See there.
+        max_idle: Seconds without a message from the client after which the venue closes a connection; pings are sent
+            in half of it. ``None``: it does not.
         max_connection_age: Seconds until the venue closes a connection; ``None``: no fixed limit.
         max_message_size_bytes: Largest message this venue sends.
     """
@@ -220,9 +220,9 @@ class StreamLimits:
     messages_per_second: float = 5.0
     max_requests: int | None = None
     request_window: float = 3600.0
-    max_idle: float | None = None
     max_connects: int = 60
     connect_window: float = 60.0
+    max_idle: float | None = None
     max_connection_age: float | None = None
     max_message_size_bytes: int = 8 * 1024 * 1024
 

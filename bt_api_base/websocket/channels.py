@@ -7,17 +7,24 @@ code path of its own: a new session has asked for nothing yet.
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
 import attrs
 
+from bt_api_base.containers import Gap, event_name
+from bt_api_base.event_bus import Outlet, Publisher
+from bt_api_base.websocket.adapter import Continuity
+from bt_api_base.websocket.continuity import Thread
+from bt_api_base.websocket.overlap import Overlap
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bt_api_base.containers import Event
-    from bt_api_base.event_bus import EventBus, Publisher
+    from bt_api_base.event_bus import EventBus
     from bt_api_base.websocket.adapter import Channel
 
 __all__ = ("ChannelEntry", "ChannelTable", "Consumer", "SubscriptionState")
@@ -29,6 +36,9 @@ class Consumer(Protocol):
     @property
     def deliver(self) -> Callable[[Sequence[Event]], None] | None:
         """Takes the events of one frame; ``None`` if only the bus is to have them."""
+
+    def mark(self, gap: Gap, /) -> None:
+        """Data is missing between what was delivered before and what will be after."""
 
     def fail(self, error: Exception, /) -> None:
         """No more events will come, because of ``error``."""
@@ -52,39 +62,67 @@ class ChannelEntry:
 
     Attributes:
         channel: What is wanted.
-        consumers: Who wants it. A tuple that is replaced, never changed, so that delivery needs no lock.
         publisher: Where the channel's events go on the bus.
+        thread: What has been delivered last.
+        publish_gap: Puts a gap on the bus.
+        consumers: Who wants it. A tuple that is replaced, never changed, so that delivery needs no lock.
         deliver: The consumers' ``deliver`` methods, bound once instead of once per frame.
+        guard: Looks at the items of a frame first, and returns them, or others with repetitions taken out and gaps put
+            in, for `hand_over`; ``None`` while there is nothing to look for.
         state: Whether the venue has confirmed it on the present connection.
         error: Why it failed; set with ``FAILED``.
         was_active: Whether it has ever been confirmed, so that confirming it again restores it.
+        active_since: When it was first confirmed, nanoseconds since the epoch (UTC).
     """
 
     channel: Channel
     publisher: Publisher
+    thread: Thread
+    publish_gap: Callable[[Gap], None]
     consumers: tuple[Consumer, ...] = ()
     deliver: tuple[Callable[[Sequence[Event]], None], ...] = ()
+    guard: Callable[[Sequence[Event]], Sequence[Event]] | None = None
     state: SubscriptionState = SubscriptionState.PENDING
     error: Exception | None = None
     was_active: bool = False
+    active_since: int = 0
+    _overlap: Overlap | None = None
     _settled: anyio.Event = attrs.field(factory=anyio.Event, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._set_guard()
 
     def set_consumers(self, consumers: tuple[Consumer, ...]) -> None:
         """Replace who wants the channel."""
         self.consumers = consumers
         self.deliver = tuple(consumer.deliver for consumer in consumers if consumer.deliver is not None)
 
-    def activate(self) -> None:
-        """The venue confirmed the channel."""
-        self.state = SubscriptionState.ACTIVE
-        self.was_active = True
-        self._settled.set()
+    # -- state ---------------------------------------------------------------------------------
 
-    def suspend(self) -> None:
-        """The connection that carried the channel is gone; the next one asks for it again."""
+    def activate(self, now: int) -> None:
+        """The venue confirmed the channel, at ``now`` (nanoseconds since the epoch)."""
+        self.state = SubscriptionState.ACTIVE
+        if not self.was_active:
+            self.was_active = True
+            self.active_since = now
+        self._settled.set()
+        gap = self.thread.resume(now)
+        if gap is not None:
+            self._set_guard()
+            self.hand_over((gap,))
+
+    def suspend(self, since: int) -> None:
+        """The connection that carried the channel is gone since ``since``; the next one asks for it again."""
         if self.state is SubscriptionState.ACTIVE:
             self.state = SubscriptionState.PENDING
             self._settled = anyio.Event()
+        if self.was_active:
+            self.interrupt(since)
+
+    def interrupt(self, since: int) -> None:
+        """Note that something may be missed from ``since`` on, until the venue confirms again or the next event."""
+        self.thread.interrupt(since)
+        self._set_guard()
 
     def fail(self, error: Exception) -> None:
         """The channel cannot be had; whoever waits for it, or for its events, gets ``error``."""
@@ -93,6 +131,11 @@ class ChannelEntry:
         self._settled.set()
         for consumer in self.consumers:
             consumer.fail(error)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the venue has confirmed or refused."""
+        return self._settled.is_set()
 
     async def wait_settled(self) -> None:
         """Wait until the venue has confirmed the channel.
@@ -106,20 +149,108 @@ class ChannelEntry:
         if self.error is not None:
             raise self.error
 
+    # -- events that have to be looked at ----------------------------------------------------------
+
+    def hand_over(self, items: Sequence[Event]) -> int:
+        """Deliver items among which there may be gaps, to consumers and bus; return how many are events."""
+        events = 0
+        for item in items:
+            if isinstance(item, Gap):
+                for consumer in self.consumers:
+                    consumer.mark(item)
+                self.publish_gap(item)
+                continue
+            for deliver in self.deliver:
+                deliver((item,))
+            self.publisher.outlet.take((item,))
+            self.thread.last = (item,)
+            events += 1
+        return events
+
+    def begin_overlap(self) -> None:
+        """A second connection is about to carry the channel as well."""
+        self._overlap = Overlap(self.thread)
+        self._set_guard()
+
+    def abandon_overlap(self) -> None:
+        """There is no second connection after all."""
+        self._overlap = None
+        self._set_guard()
+
+    def connects(self, held: Sequence[Event]) -> bool | None:
+        """Tell whether what the second connection holds connects to what was delivered; ``None``: cannot be told."""
+        return None if self._overlap is None else self._overlap.connects(held)
+
+    def take_over(self, held: Sequence[Event], now: int, *, proven: bool) -> int:
+        """Deliver what is new in the events of the second connection, which carries the channel from now on.
+
+        Returns how many events that are.
+
+        Args:
+            held: Its events so far.
+            now: Nanoseconds since the epoch (UTC).
+            proven: Whether nothing can have been lost between the connections.
+        """
+        if self._overlap is not None:
+            self._overlap.take_over(now)
+            self.thread.overlapping_until = self._overlap.ends or 0
+        if self.was_active and not proven:
+            self.thread.interrupt(now)
+        events = self.hand_over(self._look(held)) if held else 0
+        self._set_guard()
+        return events
+
+    def _look(self, items: Sequence[Event]) -> Sequence[Event]:
+        """Take repetitions out and put gaps in."""
+        now = items[0].local_time
+        new = items
+        if self._overlap is not None:
+            new = self._overlap.new(items)
+            if self._overlap.is_over(now):
+                self._overlap = None
+        gap = self.thread.resume(now, new[0]) if new else None
+        if self.channel.continuity is Continuity.CONSECUTIVE:
+            new = self.thread.check(new)
+        self._set_guard()
+        return new if gap is None else [gap, *new]
+
+    def _set_guard(self) -> None:
+        """Choose the least that has to be looked at."""
+        if self._overlap is not None or (self.thread.interrupted is not None and not self.thread.tells):
+            self.guard = self._look
+        elif self.channel.continuity is Continuity.CONSECUTIVE:
+            self.guard = self.thread.check
+        else:
+            self.guard = None
+
 
 class ChannelTable:
-    """The wanted channels of one connection, by the venue's key."""
+    """The wanted channels of one connection, by the venue's key.
 
-    def __init__(self, bus: EventBus) -> None:
+    Args:
+        bus: Where events and gaps go.
+        exchange_name: Venue and asset type, for gaps.
+
+    Attributes:
+        entries: The channels.
+        topics: How many channels there are of each topic.
+    """
+
+    def __init__(self, bus: EventBus, exchange_name: str = "") -> None:
         self._bus = bus
+        self._exchange_name = exchange_name
         self.entries: dict[str | None, ChannelEntry] = {}
+        self.topics: Counter[str] = Counter()
         self._changed = anyio.Event()
+        self._watchers: list[Callable[[str], None]] = []
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def __iter__(self) -> Iterator[ChannelEntry]:
         return iter(tuple(self.entries.values()))
+
+    # -- changes -------------------------------------------------------------------------------
 
     @property
     def changed(self) -> anyio.Event:
@@ -131,14 +262,32 @@ class ChannelTable:
         self._changed.set()
         self._changed = anyio.Event()
 
+    def watch(self, watcher: Callable[[str], None]) -> Callable[[], None]:
+        """Have ``watcher(key)`` called when a channel comes or goes; return what ends that."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+    def _tell(self, key: str) -> None:
+        for watcher in self._watchers:
+            watcher(key)
+        self.notify()
+
     def add(self, channel: Channel, consumer: Consumer) -> ChannelEntry:
         """Want ``channel`` for one more consumer."""
         entry = self.entries.get(channel.key)
         if entry is None:
-            entry = self.entries[channel.key] = ChannelEntry(channel, self._bus.publisher(channel.event_name))
-            self.notify()
+            entry = ChannelEntry(
+                channel, self._publisher(channel), Thread(self._exchange_name, channel), self._publish_gap
+            )
+            self.adopt(entry)
         entry.set_consumers((*entry.consumers, consumer))
         return entry
+
+    def adopt(self, entry: ChannelEntry) -> None:
+        """Want an entry's channel for the consumers that it has."""
+        self.entries[entry.channel.key] = entry
+        self.topics[entry.channel.topic] += 1
+        self._tell(entry.channel.key)
 
     def remove(self, entry: ChannelEntry, consumer: Consumer) -> bool:
         """Want the entry's channel for one consumer less; return whether nobody wants it any more."""
@@ -148,11 +297,16 @@ class ChannelTable:
         self.discard(entry)
         return True
 
-    def discard(self, entry: ChannelEntry) -> None:
-        """Want the entry's channel for nobody."""
+    def release(self, entry: ChannelEntry) -> None:
+        """Want the entry's channel no longer here; its consumers keep it."""
         if self.entries.get(entry.channel.key) is entry:
             del self.entries[entry.channel.key]
-            self.notify()
+            self.topics[entry.channel.topic] -= 1
+            self._tell(entry.channel.key)
+
+    def discard(self, entry: ChannelEntry) -> None:
+        """Want the entry's channel for nobody."""
+        self.release(entry)
         if entry.state is not SubscriptionState.FAILED:
             entry.state = SubscriptionState.CLOSED
 
@@ -163,7 +317,21 @@ class ChannelTable:
             for consumer in entry.consumers:
                 consumer.end()
 
-    def suspend_all(self) -> None:
-        """Mark every channel as not confirmed, because its connection is gone."""
+    def suspend_all(self, since: int) -> None:
+        """Mark every channel as not confirmed, because its connection is gone since ``since``."""
         for entry in self:
-            entry.suspend()
+            entry.suspend(since)
+
+    # -- the bus -------------------------------------------------------------------------------
+
+    def _publisher(self, channel: Channel) -> Publisher:
+        if channel.event_name:
+            return self._bus.publisher(channel.event_name)
+        return Publisher("", Outlet(self._publish_mixed))
+
+    def _publish_mixed(self, items: Sequence[Event]) -> None:
+        for item in items:
+            self._bus.publisher(event_name(item)).outlet.take((item,))
+
+    def _publish_gap(self, gap: Gap) -> None:
+        self._bus.publisher(event_name(gap)).outlet.take((gap,))

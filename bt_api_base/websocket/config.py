@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
+    from bt_api_base.security import Credentials
+
 __all__ = ("WebSocketConfig",)
 
 
@@ -59,6 +61,14 @@ class WebSocketConfig:
         stale_after: A connection with subscriptions that carries no application frame for this
             long is replaced; pongs do not count. ``None``: never.
         close_timeout: Limit for the closing handshake.
+        max_connection_age: Age at which a connection is rotated (see `bt_api_base.websocket.rotation`), less up to a tenth of it at random;
+            ``None``: well before the venue's own limit, if it has one.
+        rotation_overlap: How long the old and the new connection both stay subscribed before the new one takes over.
+        rotation_timeout: Limit for the new connection to get so far.
+        quiet_after: Longest silence that is expected of a subscription, by topic; for topics not named it is the
+            venue's documented pace, or else learned. ``0``: a subscription to that topic is never suspected.
+        max_channels_per_connection: Most channels that one connection carries; ``None``: the venue's limit.
+        credentials: What private channels are signed with. Never shown in a repr.
         max_message_size: Largest message accepted, bytes; ``None``: the adapter's limit.
         transport: ``"anyio"``, or on trio also ``"trio-websocket"``.
         ssl_context: TLS settings; ``None``: the system's trust store, verified.
@@ -81,6 +91,12 @@ class WebSocketConfig:
     heartbeat_timeout: float = attrs.field(default=10.0, kw_only=True, validator=_positive)
     stale_after: float | None = attrs.field(default=60.0, kw_only=True, validator=_positive)
     close_timeout: float = attrs.field(default=2.0, kw_only=True, validator=_positive)
+    max_connection_age: float | None = attrs.field(default=None, kw_only=True, validator=_positive)
+    rotation_overlap: float = attrs.field(default=1.0, kw_only=True, validator=_not_negative)
+    rotation_timeout: float = attrs.field(default=60.0, kw_only=True, validator=_positive)
+    quiet_after: Mapping[str, float] = attrs.field(factory=dict[str, float], kw_only=True)
+    max_channels_per_connection: int | None = attrs.field(default=None, kw_only=True, validator=_positive)
+    credentials: Credentials | None = attrs.field(default=None, kw_only=True, repr=False)
     max_message_size: int | None = attrs.field(default=None, kw_only=True, validator=_positive)
     transport: Literal["anyio", "trio-websocket"] = attrs.field(default="anyio", kw_only=True)
     ssl_context: ssl.SSLContext | None = attrs.field(default=None, kw_only=True, repr=False)

@@ -8,33 +8,49 @@ back-off start anew, so a venue that accepts and closes is not hammered.
 
 from __future__ import annotations
 
+import math
+import random
 import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from enum import Enum
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
 
-from bt_api_base.exceptions import ConfigurationError, SubscribeError, WebSocketError
+from bt_api_base.event_stream.fresh_error import fresh_error
+from bt_api_base.exceptions import AuthenticationError, BtApiError, ConfigurationError, SubscribeError, WebSocketError
 from bt_api_base.logging_factory import get_logger
 from bt_api_base.websocket import events
 from bt_api_base.websocket.adapter import Channel, Notice, StreamAdapter
-from bt_api_base.websocket.backoff import reconnect_delays
+from bt_api_base.websocket.backoff import Pacer, reconnect_delays
 from bt_api_base.websocket.channels import ChannelEntry, ChannelTable, Consumer
 from bt_api_base.websocket.client import WebSocket, open_websocket
 from bt_api_base.websocket.config import WebSocketConfig
+from bt_api_base.websocket.leg import Leg
+from bt_api_base.websocket.liveness import SilenceWatch
+from bt_api_base.websocket.rotation import Rotation
 from bt_api_base.websocket.session import Session, SessionObserver, SessionStats
 
 if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
     from bt_api_base.event_bus import EventBus
 
 __all__ = ("ConnectionState", "ConnectionStats", "Connector", "SupervisedConnection", "open_connection")
 
 Connector = Callable[[WebSocketConfig, StreamAdapter], AbstractAsyncContextManager[WebSocket]]
-"""Opens a WebSocket for a configuration: the seam at which tests put a transport of their own."""
+"""Opens a WebSocket for a configuration, whose URL is the endpoint's: where tests put a transport of their own."""
+
+
+_LEAVE_BEFORE = 0.95
+"""Part of a venue's own age limit at which a connection is replaced at the latest."""
+
+_AGE_JITTER = 0.1
+"""Part of that age by which connections differ, so that they are not replaced all at once."""
 
 
 class ConnectionState(str, Enum):
@@ -57,7 +73,8 @@ class ConnectionStats:
         connection_id: Which of the exchange's connections.
         state: Where it stands.
         generation: Connections made so far.
-        reconnects: Of these, all but the first.
+        reconnects: Of these, those that replaced a lost one.
+        rotations: Of these, those that took over from one that was still there.
         consecutive_failures: Failed attempts since data last flowed healthily.
         subscriptions: Channels wanted.
         frames: Application frames; the sum of the next four.
@@ -68,6 +85,8 @@ class ConnectionStats:
         unrecognized: Of the control frames, those of a kind the adapter does not translate.
         events: Events delivered.
         batches: Socket reads.
+        duplicates: Events of the wanted channels that were dropped because their consumers had them already.
+        gaps: Gaps in the wanted channels.
         handler_errors: Callbacks that raised. Handlers on the bus are counted there.
         last_error: Why the last attempt or connection ended; empty if none has.
     """
@@ -77,6 +96,7 @@ class ConnectionStats:
     state: ConnectionState
     generation: int
     reconnects: int
+    rotations: int
     consecutive_failures: int
     subscriptions: int
     frames: int
@@ -87,14 +107,16 @@ class ConnectionStats:
     unrecognized: int
     events: int
     batches: int
+    duplicates: int
+    gaps: int
     handler_errors: int
     last_error: str
 
 
 def open_connection(config: WebSocketConfig, adapter: StreamAdapter) -> AbstractAsyncContextManager[WebSocket]:
-    """Open a WebSocket as ``config`` says, at the endpoint the adapter chooses. The default `Connector`."""
+    """Open a WebSocket as ``config`` says. The default `Connector`."""
     return open_websocket(
-        adapter.endpoint(config.url),
+        config.url,
         transport=config.transport,
         headers=config.headers,
         ssl_context=config.ssl_context,
@@ -108,10 +130,18 @@ def open_connection(config: WebSocketConfig, adapter: StreamAdapter) -> Abstract
 def _is_fatal(error: BaseException | None) -> bool:
     """Whether trying again cannot help: the settings are wrong, or the peer is not who it should be."""
     while error is not None:
-        if isinstance(error, (ConfigurationError, ssl.SSLCertVerificationError)):
+        if isinstance(error, (ConfigurationError, AuthenticationError, ssl.SSLCertVerificationError)):
             return True
         error = error.__cause__
     return False
+
+
+@attrs.define(eq=False)
+class _Outcome:
+    """What a requested rotation came to."""
+
+    known: anyio.Event = attrs.field(factory=anyio.Event)
+    error: Exception | None = None
 
 
 @attrs.define(eq=False)
@@ -120,34 +150,48 @@ class SupervisedConnection:
 
     Attributes:
         config: How to reach the venue.
-        adapter: What the venue's frames mean.
+        make_adapter: Makes an adapter, which says what the venue's frames mean, for each connection that is made.
         bus: Where connection events and data go.
         connection_id: A name for logs and events.
         state: Where the connection stands.
     """
 
     config: WebSocketConfig
-    adapter: StreamAdapter
+    make_adapter: Callable[[], StreamAdapter]
     bus: EventBus
     connection_id: str
     connector: Connector = attrs.field(default=open_connection, kw_only=True)
+    connect_pacer: Pacer | None = attrs.field(default=None, kw_only=True)
     delays: Callable[[WebSocketConfig], Iterator[float]] = attrs.field(
         default=lambda config: reconnect_delays(config.reconnect_interval, config.max_reconnect_interval),
         kw_only=True,
     )
+    on_failed: Callable[[Exception], None] | None = attrs.field(default=None, kw_only=True)
     state: ConnectionState = attrs.field(default=ConnectionState.DISCONNECTED, init=False)
+    adapter: StreamAdapter = attrs.field(init=False)
     _table: ChannelTable = attrs.field(init=False)
     _stats: SessionStats = attrs.field(factory=SessionStats, init=False)
-    _session: Session | None = attrs.field(default=None, init=False)
+    _leg: Leg | None = attrs.field(default=None, init=False)
+    _rotation: Rotation | None = attrs.field(default=None, init=False)
+    _rotation_reason: str = attrs.field(default="", init=False)
+    _rotation_outcomes: list[_Outcome] = attrs.field(factory=list["_Outcome"], init=False)
+    _news: anyio.Event = attrs.field(factory=anyio.Event, init=False)
     _generation: int = attrs.field(default=0, init=False)
+    _reconnects: int = attrs.field(default=0, init=False)
+    _rotations: int = attrs.field(default=0, init=False)
     _failures: int = attrs.field(default=0, init=False)
     _handler_errors: int = attrs.field(default=0, init=False)
     _last_error: Exception | None = attrs.field(default=None, init=False)
+    _tasks: TaskGroup = attrs.field(init=False)
     _log: Any = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._log = get_logger("websocket")
-        self._table = ChannelTable(self.bus)
+        self.adapter = self.make_adapter()
+        self._table = ChannelTable(self.bus, self.config.exchange_name)
+        if self.connect_pacer is None:
+            limits = self.adapter.limits
+            self.connect_pacer = Pacer(limits.max_connects, limits.connect_window)
 
     # -- supervision -----------------------------------------------------------------------------
 
@@ -155,88 +199,263 @@ class SupervisedConnection:
         """Connect and stay connected until cancelled, or until the connection is given up.
 
         Giving up is not an exception here, so that one venue does not end the others: it is the
-        state ``FAILED``, the event ``ws.failed``, and a `WebSocketError` at every consumer.
+        state ``FAILED``, the event ``ws.failed``, and the error at every consumer.
 
         Cancellation: closes the socket within ``close_timeout`` and ends every subscription.
         """
-        delays = self.delays(self.config)
         try:
-            while True:
-                error, healthy = await self._attempt()
-                self._last_error = error
-                if healthy:
-                    self._failures = 0
-                    delays = self.delays(self.config)
-                self._failures += 1
-                limit = self.config.max_reconnect_attempts
-                if _is_fatal(error) or (limit is not None and self._failures > limit):
-                    self._give_up(error)
-                    return
-                delay = next(delays)
-                self._emit(events.Reconnecting, attempt=self._failures, delay=delay, reason=str(error))
-                await anyio.sleep(delay)
+            async with anyio.create_task_group() as self._tasks:
+                self._tasks.start_soon(self._rotate_when_due)
+                self._tasks.start_soon(SilenceWatch(self).run)
+                await self._supervise()
+                self._tasks.cancel_scope.cancel()
         finally:
             if self.state is not ConnectionState.FAILED:
                 self.state = ConnectionState.CLOSED
             self._table.end_all()
 
-    async def _attempt(self) -> tuple[Exception, bool]:
-        """Connect once and carry the connection to its end; return why it ended, and whether data flowed well."""
-        self.state = ConnectionState.CONNECTING
-        session: Session | None = None
-        error: Exception = WebSocketError(self.config.exchange_name, "the session ended")
+    async def _supervise(self) -> None:
+        """Replace each connection that ends by another one, until it is given up."""
+        delays = self.delays(self.config)
+        while True:
+            leg = self._leg or self._start(succeeds=False)
+            await leg.ended.wait()
+            if leg is not self._leg:
+                continue  # another has taken over
+            succeeded = self._lost(leg)
+            error = self._last_error = leg.failure
+            if leg.is_healthy(self.config.healthy_after):
+                self._failures = 0
+                delays = self.delays(self.config)
+            if succeeded:
+                continue
+            self._failures += 1
+            limit = self.config.max_reconnect_attempts
+            if _is_fatal(error) or (limit is not None and self._failures > limit):
+                self._give_up(error)
+                return
+            # A venue that turns connections away may say when it will not.
+            delay = max(next(delays), getattr(error, "retry_after", None) or 0.0)
+            self.emit(events.Reconnecting, attempt=self._failures, delay=delay, reason=str(error))
+            await anyio.sleep(delay)
+
+    def _start(self, *, succeeds: bool) -> Leg:
+        leg = Leg(self.make_adapter(), succeeds=succeeds, lifetime=self._lifetime())
+        if not succeeds:
+            self._leg = leg
+            self.state = ConnectionState.CONNECTING
+        self._tasks.start_soon(self._carry, leg)
+        return leg
+
+    def _lifetime(self) -> float:
+        """Return after how many seconds a new connection is to be replaced: before the venue does it, not all at once."""
+        age = self.config.max_connection_age
+        if age is None:
+            venues = self.adapter.limits.max_connection_age
+            age = math.inf if venues is None else venues * _LEAVE_BEFORE
+        return age * (1.0 - _AGE_JITTER * random.random())  # noqa: S311 - no secret
+
+    async def _carry(self, leg: Leg) -> None:
+        """Connect once and carry the connection to its end."""
         try:
-            async with self.connector(self.config, self.adapter) as ws:
-                session = self._session = Session(
-                    ws, self.config, self.adapter, self._table, self._stats, self._observer()
-                )
-                self._generation += 1
-                self.state = ConnectionState.CONNECTED
-                self._emit(events.Connected, generation=self._generation)
-                await session.run()
-        except (WebSocketError, ConfigurationError, OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as e:
-            error = e
-            if isinstance(e, WebSocketError) and not e.exchange_name:
-                e.exchange_name = self.config.exchange_name  # which the transport does not know
-        except Exception as e:  # noqa: BLE001 - a bug in an adapter must reach this venue's consumers, and only them
+            with leg.scope:
+                await self._connect_and_run(leg)
+        except (BtApiError, OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            leg.error = error
+            if isinstance(error, WebSocketError) and not error.exchange_name:
+                error.exchange_name = self.config.exchange_name  # which the transport does not know
+        except Exception as error:  # noqa: BLE001 - a bug in an adapter must reach this venue's consumers, and only them
             self._log.exception("connection failed unexpectedly", connection=self.connection_id)
-            error = WebSocketError(self.config.exchange_name, f"internal failure: {type(e).__name__}: {e}")
-            error.__cause__ = e
+            leg.error = WebSocketError(self.config.exchange_name, f"internal failure: {type(error).__name__}: {error}")
+            leg.error.__cause__ = error
         finally:
-            self._session = None
-            self.state = ConnectionState.DISCONNECTED
-            self._table.suspend_all()
-        if session is None:
-            return error, False
-        self._emit(
-            events.Disconnected,
-            generation=self._generation,
-            reason=str(error),
-            close_code=getattr(error, "close_code", None),
-            last_frame_time=session.last_frame_time,
-        )
-        if session.first_event_at is None:
-            return error, False
-        return error, session.last_event_at - session.first_event_at >= self.config.healthy_after
+            leg.ended.set()
+            self._tell()
+
+    async def _connect_and_run(self, leg: Leg) -> None:
+        if self.connect_pacer is not None:
+            await self.connect_pacer.wait()
+        config = attrs.evolve(self.config, url=leg.adapter.endpoint(self.config.url))
+        async with self.connector(config, leg.adapter) as ws:
+            leg.session = Session(
+                ws,
+                self.config,
+                leg.adapter,
+                self._table,
+                self._stats,
+                self._observer(leg),
+                held={} if leg.succeeds else None,
+            )
+            self._generation += 1
+            leg.generation = self._generation
+            if not leg.succeeds:
+                self._reconnects += leg.generation > 1
+                self._connected(leg)
+            self._tell()
+            await leg.session.run()
+
+    def _connected(self, leg: Leg) -> None:
+        self.state = ConnectionState.CONNECTED
+        self.emit(events.Connected, generation=leg.generation)
+
+    def _lost(self, leg: Leg) -> bool:
+        """The connection that delivered has ended: let the one that was to take over do so; return if there is one."""
+        rotation, self._rotation = self._rotation, None
+        successor = None if rotation is None or rotation.new.ended.is_set() else rotation.new
+        self._leg = successor
+        self._rotation_reason = ""
+        self.state = ConnectionState.DISCONNECTED if successor is None else ConnectionState.CONNECTING
+        session = leg.session
+        if session is not None:
+            self.emit(
+                events.Disconnected,
+                generation=leg.generation,
+                reason=str(leg.failure),
+                close_code=getattr(leg.failure, "close_code", None),
+                last_frame_time=session.last_frame_time,
+            )
+        if rotation is not None and successor is None:
+            rotation.abandon()
+        if successor is None or successor.session is None:
+            self._table.suspend_all(
+                time.time_ns() if session is None else session.last_frame_time or session.opened_time
+            )
+        if rotation is not None and successor is not None:
+            successor.succeeds = False
+            if successor.session is None:
+                rotation.abandon()
+            else:
+                self._stats.events += rotation.take_over(drained=False)
+                self._reconnects += 1
+                self._connected(successor)
+        self._tell()
+        return successor is not None
 
     def _give_up(self, cause: Exception) -> None:
         error = self._failure(cause)
         self.state = ConnectionState.FAILED
         self._last_error = error
-        self._emit(events.Failed, attempts=self._failures, reason=str(cause))
+        self.emit(events.Failed, attempts=self._failures, reason=str(cause))
+        if self.on_failed is not None and not isinstance(error, AuthenticationError):
+            self.on_failed(error)
         for entry in self._table:
             entry.fail(error)
             self._table.discard(entry)
 
-    def _failure(self, cause: Exception) -> WebSocketError:
+    def _failure(self, cause: Exception) -> BtApiError:
         attempts = f"{self._failures} attempt" + "s" * (self._failures != 1)
-        error = WebSocketError(
-            self.config.exchange_name,
-            f"connection {self.connection_id} given up after {attempts}: {cause}",
-            close_code=getattr(cause, "close_code", None),
-        )
+        text = f"connection {self.connection_id} given up after {attempts}: {cause}"
+        error: BtApiError
+        if isinstance(cause, AuthenticationError):
+            error = AuthenticationError(
+                self.config.exchange_name, text, venue_code=cause.venue_code, venue_message=cause.venue_message
+            )
+        else:
+            error = WebSocketError(self.config.exchange_name, text, close_code=getattr(cause, "close_code", None))
         error.__cause__ = cause
         return error
+
+    def _tell(self) -> None:
+        """Wake whoever waits for a connection to come or go."""
+        self._news.set()
+        self._news = anyio.Event()
+
+    # -- rotation --------------------------------------------------------------------------------
+
+    async def rotate(self, reason: str = "on request") -> None:
+        """Replace the connection by a new one, make before break.
+
+        Raises:
+            WebSocketError: It is not connected, or the new connection could not take over; the old one goes on then.
+
+        Cancellation: the rotation goes on.
+        """
+        if self._leg is None or not self._leg.is_open:
+            raise WebSocketError(self.config.exchange_name, f"{self.connection_id} is not connected: nothing to rotate")
+        outcome = _Outcome()
+        self._rotation_outcomes.append(outcome)
+        self.request_rotation(reason)
+        await outcome.known.wait()
+        if outcome.error is not None:
+            raise fresh_error(outcome.error)
+
+    def request_rotation(self, reason: str) -> None:
+        """Have the connection replaced, make before break, and do not wait for it."""
+        self._rotation_reason = self._rotation_reason or reason
+        self._tell()
+
+    async def _rotate_when_due(self) -> None:
+        delays = self._rotation_delays()
+        while True:
+            reason = await self._wait_rotation_due()
+            started = anyio.current_time()
+            error = await self._rotate(reason)
+            outcomes, self._rotation_outcomes = self._rotation_outcomes, []
+            for outcome in outcomes:
+                outcome.error = error
+                outcome.known.set()
+            if error is None:
+                if anyio.current_time() - started >= self.config.healthy_after:
+                    delays = self._rotation_delays()
+                continue
+            delay = next(delays)
+            self.emit(events.RotationFailed, reason=f"{reason}: {error}", delay=delay)
+            await anyio.sleep(delay)
+
+    def _rotation_delays(self) -> Iterator[float]:
+        return islice(self.delays(self.config), 1, None)
+
+    async def _wait_rotation_due(self) -> str:
+        """Wait until the connection that delivers is to be replaced, and return why."""
+        while True:
+            news, leg = self._news, self._leg
+            if leg is None or leg.session is None or leg.ended.is_set():
+                await news.wait()
+                continue
+            if self._rotation_reason:
+                return self._rotation_reason
+            due = leg.session.opened_at + leg.lifetime
+            if anyio.current_time() >= due:
+                return "age"
+            with anyio.move_on_after(due - anyio.current_time()):
+                await news.wait()
+
+    async def _rotate(self, reason: str) -> Exception | None:
+        """Replace the connection that delivers; return why that failed, if it did."""
+        old = self._leg
+        if old is None:
+            return WebSocketError(self.config.exchange_name, "the connection was lost")
+        started = anyio.current_time()
+        new = self._start(succeeds=True)
+        rotation = self._rotation = Rotation(self.config, self._table, old, new)
+        try:
+            drained = await rotation.prepare()
+        except (BtApiError, OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            new.scope.cancel()
+            if self._rotation is rotation:
+                self._rotation = None
+                rotation.abandon()
+            return error
+        if self._rotation is not rotation:
+            return WebSocketError(self.config.exchange_name, "the old connection was lost meanwhile")
+        if not drained:
+            await anyio.lowlevel.checkpoint()
+            return WebSocketError(self.config.exchange_name, "the old connection was lost meanwhile")
+        self._rotation, self._leg = None, new
+        self._rotation_reason = ""
+        new.succeeds = False
+        self._stats.events += rotation.take_over(drained=True)
+        self._rotations += 1
+        old.scope.cancel()
+        self.emit(
+            events.Rotated,
+            generation=new.generation,
+            reason=reason,
+            channels=len(self._table),
+            overlap=anyio.current_time() - started,
+        )
+        self._tell()
+        return None
 
     # -- subscriptions ---------------------------------------------------------------------------
 
@@ -276,12 +495,12 @@ class SupervisedConnection:
 
         Cancellation: nothing changes.
         """
-        if self._session is not None:
-            await self._session.wait_stopped(entry.channel.key)
+        if self._leg is not None and self._leg.session is not None:
+            await self._leg.session.subscriber.wait_stopped(entry.channel.key)
 
     def _unanswered(self, channel: Channel) -> SubscribeError:
         waited = f"no acknowledgement within {self.config.subscribe_timeout:g} s"
-        if self.state is not ConnectionState.CONNECTED:
+        if self.session is None:
             waited = f"not connected within {self.config.subscribe_timeout:g} s"
             if self._last_error is not None:
                 waited += f"; the last attempt ended with: {self._last_error}"
@@ -296,7 +515,10 @@ class SupervisedConnection:
             connection_id=self.connection_id,
             state=self.state,
             generation=self._generation,
-            reconnects=max(0, self._generation - 1),
+            reconnects=self._reconnects,
+            rotations=self._rotations,
+            duplicates=sum(entry.thread.duplicates for entry in self._table),
+            gaps=sum(entry.thread.gaps for entry in self._table),
             consecutive_failures=self._failures,
             subscriptions=len(self._table),
             handler_errors=self._handler_errors,
@@ -309,6 +531,11 @@ class SupervisedConnection:
         )
 
     @property
+    def session(self) -> Session | None:
+        """The session that delivers, if there is one."""
+        return self._leg.session if self._leg is not None and self._leg.is_open else None
+
+    @property
     def channels(self) -> ChannelTable:
         """The wanted channels."""
         return self._table
@@ -318,23 +545,39 @@ class SupervisedConnection:
         self._handler_errors += 1
         self._log.error("handler raised", connection=self.connection_id, exc_info=error)
 
-    def _observer(self) -> SessionObserver:
+    def _observer(self, leg: Leg) -> SessionObserver:
         return SessionObserver(
-            bad_frame=lambda error: self._emit(events.BadFrame, reason=str(error)),
-            notice=self._noticed,
-            restored=lambda restored, total: self._emit(
-                events.Resubscribed, generation=self._generation, restored=restored, total=total
-            ),
-            stale=lambda silence: self._emit(events.Stale, silence=silence),
+            bad_frame=lambda error: self.emit(events.BadFrame, reason=str(error)),
+            notice=lambda notice: self._noticed(leg, notice),
+            restored=lambda restored, total: self._restored(leg, restored, total),
+            stale=lambda silence: self.emit(events.Stale, silence=silence),
+            logged_in=lambda: self._logged_in(leg),
+            lease_expired=lambda: self._lease_expired(leg),
         )
 
-    def _noticed(self, notice: Notice) -> None:
-        self._emit(events.VenueNotice, kind=notice.kind, message=notice.message, closing=notice.closing)
-        if notice.closing and self._session is not None:
-            # The venue is about to hang up: leaving first is quicker than waiting for it.
-            self._session.fail(WebSocketError(self.config.exchange_name, f"the venue announced {notice.kind}"))
+    def _restored(self, leg: Leg, restored: int, total: int) -> None:
+        if not leg.succeeds:
+            self.emit(events.Resubscribed, generation=leg.generation, restored=restored, total=total)
 
-    def _emit(self, event_type: type[events.ConnectionEvent], **fields: object) -> None:
+    def _logged_in(self, leg: Leg) -> None:
+        if leg is self._leg:
+            self.state = ConnectionState.AUTHENTICATED
+        self.emit(events.Authenticated, generation=leg.generation)
+
+    def _lease_expired(self, leg: Leg) -> None:
+        if leg.session is not None:
+            leg.session.fail(WebSocketError(self.config.exchange_name, "the session lease expired"))
+
+    def _noticed(self, leg: Leg, notice: Notice) -> None:
+        self.emit(events.VenueNotice, kind=notice.kind, message=notice.message, closing=notice.closing)
+        if not notice.closing or leg.session is None:
+            return
+        if leg is self._leg:
+            self.request_rotation(f"the venue announced {notice.kind}")
+        else:
+            leg.session.fail(WebSocketError(self.config.exchange_name, f"the venue announced {notice.kind}"))
+
+    def emit(self, event_type: type[events.ConnectionEvent], **fields: object) -> None:
         event = event_type(
             exchange_name=self.config.exchange_name,
             connection_id=self.connection_id,

@@ -6,14 +6,20 @@ import msgspec
 
 __all__ = (
     "NAMES",
+    "Authenticated",
     "BadFrame",
     "Connected",
     "ConnectionEvent",
     "Disconnected",
     "Failed",
+    "Moved",
+    "Quiet",
     "Reconnecting",
     "Resubscribed",
+    "Rotated",
+    "RotationFailed",
     "Stale",
+    "Subscribing",
     "VenueNotice",
 )
 
@@ -87,8 +93,95 @@ class Resubscribed(ConnectionEvent, frozen=True, kw_only=True):
     total: int
 
 
+class Authenticated(ConnectionEvent, frozen=True, kw_only=True):
+    """``ws.authenticated``: the venue accepted the log-in; private channels follow.
+
+    Attributes:
+        generation: Which connection it is.
+    """
+
+    generation: int
+
+
+class Rotated(ConnectionEvent, frozen=True, kw_only=True):
+    """``ws.rotated``: a new connection took over from the one before, which is closed. Nothing was interrupted.
+
+    Attributes:
+        generation: Which connection carries the channels now.
+        reason: Why.
+        channels: How many it carries.
+        overlap: For how many seconds both were open.
+    """
+
+    generation: int
+    reason: str
+    channels: int
+    overlap: float
+
+
+class RotationFailed(ConnectionEvent, frozen=True, kw_only=True):
+    """``ws.rotation_failed``: the new connection could not take over; the old one goes on, and another attempt follows.
+
+    Attributes:
+        reason: Why it was tried, and why it failed.
+        delay: Seconds until the next attempt.
+    """
+
+    reason: str
+    delay: float
+
+
+class Quiet(ConnectionEvent, frozen=True, kw_only=True):
+    """``ws.quiet``: a confirmed subscription has been silent for longer than it should.
+
+    Attributes:
+        topic: Which one.
+        symbol: The same.
+        silence: Seconds since its last event, or since it was confirmed.
+        limit: Seconds of silence that are expected of it.
+        learned: Whether the limit was learned from its own pace, as opposed to given.
+        action: What is done about it: ``"probe"``, ``"resubscribe"``, ``"rotate"``, and in the end ``"report"``: nothing
+            more, the market is taken to be quiet.
+    """
+
+    topic: str
+    symbol: str
+    silence: float
+    limit: float
+    learned: bool
+    action: str
+
+
+class Subscribing(ConnectionEvent, frozen=True, kw_only=True):
+    """``ws.subscribing``: how far opening many subscriptions has got.
+
+    Attributes:
+        done: Subscriptions that are confirmed.
+        failed: Subscriptions that were refused.
+        total: Subscriptions asked for.
+        remaining: Estimate of the seconds left.
+    """
+
+    done: int
+    failed: int
+    total: int
+    remaining: float
+
+
+class Moved(ConnectionEvent, frozen=True, kw_only=True):
+    """``ws.moved``: a connection failed for good, and others carry its channels now.
+
+    Attributes:
+        moved: Channels that another connection took.
+        failed: Channels that no other connection had room for; their consumers got the error.
+    """
+
+    moved: int
+    failed: int
+
+
 class Stale(ConnectionEvent, frozen=True, kw_only=True):
-    """``ws.stale``: open, but no application frame for ``silence`` seconds; the connection is replaced."""
+    """``ws.stale``: open, but no application frame for ``silence`` seconds, nor an answer; the connection is replaced."""
 
     silence: float
 
@@ -134,6 +227,12 @@ NAMES: dict[type[ConnectionEvent], str] = {
     Disconnected: "ws.disconnected",
     Reconnecting: "ws.reconnecting",
     Resubscribed: "ws.resubscribed",
+    Authenticated: "ws.authenticated",
+    Rotated: "ws.rotated",
+    RotationFailed: "ws.rotation_failed",
+    Quiet: "ws.quiet",
+    Subscribing: "ws.subscribing",
+    Moved: "ws.moved",
     Stale: "ws.stale",
     Failed: "ws.failed",
     BadFrame: "ws.bad_frame",

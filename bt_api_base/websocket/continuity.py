@@ -1,0 +1,220 @@
+"""Whether an event follows the one before it: holes, repetitions, and venues that begin to count anew.
+
+What an event says about its place depends on its type:
+
+* a `Trade` says its number, and follows the trade one below it;
+* an `OrderBookDelta` says which update it ends with and which one it follows;
+* an `OrderBook` or a `Tick` is a whole state at a number; it follows anything older;
+* everything else is placed by the venue's time.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+import attrs
+
+from bt_api_base.containers import Event, Gap, GapReason, OrderBook, OrderBookDelta, Tick, Trade
+from bt_api_base.websocket.adapter import Channel, Continuity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ("Place", "Thread", "Verdict", "judge", "position")
+
+_FAR_BACK = 10_000
+"""A step back that is longer than this cannot be a repetition, where the venue gives no time to tell by."""
+
+
+class Place(NamedTuple):
+    """Where an event stands in its channel.
+
+    Attributes:
+        follows: The number it follows; ``None`` for a state, which follows anything older.
+        number: Its own number.
+    """
+
+    follows: int | None
+    number: int
+
+
+def _trade(event: Trade) -> Place:
+    try:
+        number = int(event.trade_id)
+    except ValueError:
+        return Place(None, event.server_time)
+    return Place(number - 1, number)
+
+
+def _delta(event: OrderBookDelta) -> Place:
+    follows = event.first_sequence - 1 if event.previous_sequence is None else event.previous_sequence
+    return Place(follows, event.last_sequence)
+
+
+def _state(event: OrderBook | Tick) -> Place:
+    return Place(None, event.server_time if event.sequence is None else event.sequence)
+
+
+_PLACES: dict[type, Callable[..., Place]] = {Trade: _trade, OrderBookDelta: _delta, OrderBook: _state, Tick: _state}
+
+
+def position(event: Event) -> Place:
+    """Return where an event stands in its channel. See the module's docstring."""
+    find = _PLACES.get(type(event))
+    return Place(None, event.server_time) if find is None else find(event)
+
+
+class Verdict(Enum):
+    """What an event is to the one before it.
+
+    Attributes:
+        FOLLOWS: Nothing is missing between them.
+        REPEATS: It is not beyond it.
+        HOLE: Something is missing between them.
+        RESET: The venue began to count anew.
+    """
+
+    FOLLOWS = "follows"
+    REPEATS = "repeats"
+    HOLE = "hole"
+    RESET = "reset"
+
+
+def judge(last: Event, event: Event, *, overlapping: bool = False) -> Verdict:
+    """Tell what ``event`` is to ``last``, the event delivered before it.
+
+    Args:
+        last: The one before.
+        event: The one that came.
+        overlapping: Whether two connections carry the channel, so that older events are to be expected and a step back
+            is never a new beginning.
+    """
+    before = position(last).number
+    follows, number = position(event)
+    if follows == before and number != before:
+        return Verdict.FOLLOWS
+    if number <= before:
+        if overlapping or _is_old(last, event, before - number):
+            return Verdict.REPEATS
+        return Verdict.FOLLOWS if number == before else Verdict.RESET
+    return Verdict.HOLE if follows is None or follows > before else Verdict.FOLLOWS
+
+
+def _is_old(last: Event, event: Event, steps_back: int) -> bool:
+    """Whether an event whose number is not beyond that of ``last`` is a repetition, and no new beginning."""
+    if event.server_time and last.server_time:
+        return event.server_time <= last.server_time
+    return steps_back < _FAR_BACK
+
+
+@attrs.define(eq=False)
+class Thread:
+    """What a channel's consumers have been given last, and so what may come next.
+
+    Attributes:
+        exchange_name: Venue and asset type.
+        channel: Whose events these are.
+        last: The last items delivered; kept by whoever delivers.
+        duplicates: Events dropped because the consumers had them already.
+        gaps: Gaps found.
+        interrupted: Since when something may have been missed, nanoseconds since the epoch; ``None``: not interrupted.
+        overlapping_until: Local time until which a second connection may repeat what the first one delivered.
+    """
+
+    exchange_name: str
+    channel: Channel
+    last: Sequence[Event] = ()
+    duplicates: int = 0
+    gaps: int = 0
+    interrupted: int | None = None
+    overlapping_until: int = 0
+
+    @property
+    def last_event(self) -> Event | None:
+        """The last event delivered."""
+        return self.last[-1] if self.last else None
+
+    @property
+    def tells(self) -> bool:
+        """Whether the next event will tell by its number what was missed, if anything."""
+        return self.channel.continuity is Continuity.CONSECUTIVE and bool(self.last)
+
+    def interrupt(self, since: int) -> None:
+        """Note that something may be missed from now on; ``since``: where nothing has been delivered yet."""
+        if self.interrupted is None:
+            self.interrupted = self.last[-1].local_time if self.last else since
+
+    def resume(self, now: int, event: Event | None = None) -> Gap | None:
+        """Note that events arrive again, from ``now`` on.
+
+        Returns:
+            The gap, or ``None`` if nothing was interrupted or the number of the next event is to tell.
+        """
+        since = self.interrupted
+        if since is None or self.tells:
+            return None
+        self.interrupted = None
+        return self._gap(GapReason.DISCONNECTED, since, now, event)
+
+    def check(self, items: Sequence[Event]) -> Sequence[Event]:
+        """Check events that count: ``items`` itself if each follows, else without repetitions and with gaps."""
+        last = self.last_event
+        if len(items) == 1 and self.interrupted is None:
+            if last is None or position(items[0]).follows == position(last).number:
+                return items  # nearly always
+        overlapping = bool(items) and items[0].local_time < self.overlapping_until
+        changed = False
+        kept: list[Event] = []
+        for event in items:
+            verdict = Verdict.FOLLOWS if last is None else judge(last, event, overlapping=overlapping)
+            if verdict is Verdict.REPEATS:
+                self.duplicates += 1
+                changed = True
+                continue
+            if last is not None and verdict is not Verdict.FOLLOWS:
+                kept.append(self._break(verdict, last, event))
+                changed = True
+            self.interrupted = None
+            kept.append(event)
+            last = event
+        return kept if changed else items
+
+    def _break(self, verdict: Verdict, last: Event, event: Event) -> Gap:
+        """Return the gap between two events."""
+        follows = position(event).follows
+        if verdict is Verdict.RESET:
+            return self._gap(GapReason.RESET, last.local_time, event.local_time, event)
+        reason = GapReason.SEQUENCE if self.interrupted is None else GapReason.DISCONNECTED
+        if follows is None:
+            return self._gap(reason, last.local_time, event.local_time, event)
+        return self._gap(reason, last.local_time, event.local_time, event, position(last).number + 1, follows)
+
+    def _gap(
+        self,
+        reason: GapReason,
+        since: int,
+        until: int,
+        event: Event | None,
+        first_missing: int | None = None,
+        last_missing: int | None = None,
+    ) -> Gap:
+        self.gaps += 1
+        missing = None
+        if first_missing is not None and last_missing is not None and isinstance(event, Trade):
+            # Only trades are numbered one by one; a book's numbers count changes, of which an event holds many.
+            missing = last_missing - first_missing + 1
+        return Gap(
+            self.exchange_name,
+            self.channel.symbol,
+            0 if event is None else event.server_time,
+            until,
+            since=since,
+            until=until,
+            reason=reason,
+            recoverable=self.channel.recoverable,
+            topic=self.channel.topic,
+            first_missing=first_missing,
+            last_missing=last_missing,
+            missing=missing,
+        )

@@ -1,0 +1,92 @@
+"""A channel that two connections carry for a while: which of the second one's events are new.
+
+While both carry it, the first connection's events are delivered and the second one's are held. Then the second takes
+over: what it holds, and what it still sends, is delivered without what the first has delivered already.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import attrs
+import msgspec
+
+from bt_api_base.websocket.adapter import Continuity
+from bt_api_base.websocket.continuity import Thread, position
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bt_api_base.containers import Event
+
+__all__ = ("Overlap",)
+
+_SETTLE_NS = 5_000_000_000
+"""How long after the take-over the second connection may still send what the first has delivered: as far as venues'
+servers are apart from each other."""
+
+
+def _content(event: Event) -> Event:
+    """Return the event as the venue sent it, whenever it arrived."""
+    return msgspec.structs.replace(event, local_time=0)
+
+
+@attrs.define(eq=False)
+class Overlap:
+    """One channel, while two connections carry it.
+
+    Attributes:
+        thread: What has been delivered.
+        ends: Local time at which the second connection stops repeating; ``None`` while the first one delivers.
+    """
+
+    thread: Thread
+    ends: int | None = None
+    _delivered: Counter[Event] = attrs.field(factory=Counter["Event"], init=False)
+
+    def take_over(self, now: int) -> None:
+        """The second connection delivers from ``now`` on (nanoseconds since the epoch)."""
+        self.ends = now + _SETTLE_NS
+
+    def is_over(self, now: int) -> bool:
+        """Whether nothing is repeated any more."""
+        return self.ends is not None and now >= self.ends
+
+    def new(self, items: Sequence[Event]) -> Sequence[Event]:
+        """Return what is new in the items of the connection that delivers; ``items`` itself if all are."""
+        continuity = self.thread.channel.continuity
+        if self.ends is None:
+            if continuity is Continuity.NONE:
+                self._delivered.update(map(_content, items))
+            return items
+        if continuity is Continuity.CONSECUTIVE:
+            return items  # their numbers are checked in any case
+        new = [event for event in items if not self._is_repeated(event, continuity)]
+        self.thread.duplicates += len(items) - len(new)
+        return items if len(new) == len(items) else new
+
+    def _is_repeated(self, event: Event, continuity: Continuity) -> bool:
+        if continuity is Continuity.INCREASING:
+            last = self.thread.last_event
+            return last is not None and position(event).number <= position(last).number
+        content = _content(event)
+        if not self._delivered[content]:
+            return False
+        self._delivered[content] -= 1
+        return True
+
+    def connects(self, held: Sequence[Event]) -> bool | None:
+        """Tell whether the second connection's events connect to what was delivered without a hole.
+
+        Returns:
+            ``None`` if that cannot be told by the events.
+        """
+        last = self.thread.last_event
+        if last is None or not held:
+            return None
+        continuity = self.thread.channel.continuity
+        if continuity is Continuity.NONE:
+            return True if self._delivered[_content(held[0])] else None
+        follows, number = position(held[0])
+        return (number if follows is None else follows) <= position(last).number

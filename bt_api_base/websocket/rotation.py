@@ -1,0 +1,192 @@
+"""Make before break: a new connection takes over from the one that carries the channels.
+
+The new connection subscribes to everything while the old one still delivers; its events are held. It may take over
+when the venue has confirmed every channel on it, when both have been open for a while and whatever the old one had
+under way has arrived, and when the numbers of what is held connect to what was delivered. Then, in one step, what is
+held is delivered without what had been delivered already, and the old connection is closed. Until that step the new
+connection can fail at no cost; and if the old one ends first, the new one takes over as it is.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import anyio
+import attrs
+
+from bt_api_base.exceptions import WebSocketError
+from bt_api_base.websocket.adapter import Continuity
+from bt_api_base.websocket.channels import SubscriptionState
+from bt_api_base.websocket.continuity import position
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bt_api_base.containers import Event
+    from bt_api_base.websocket.channels import ChannelEntry, ChannelTable
+    from bt_api_base.websocket.config import WebSocketConfig
+    from bt_api_base.websocket.leg import Leg
+
+__all__ = ("Rotation",)
+
+_POLL = 0.02
+"""Seconds between two looks at how far a rotation has got."""
+
+_MOST_HELD = 200_000
+"""Events that may be held of all channels together."""
+
+_TRIM_FROM = 1_000
+"""Held events of one channel from which on those are forgotten that were delivered."""
+
+
+@attrs.define(eq=False)
+class Rotation:
+    """One attempt to replace a connection. See the module's docstring.
+
+    Attributes:
+        config: Time limits.
+        table: The channels that are to be carried over.
+        old: The connection that delivers.
+        new: The one that is to take over.
+    """
+
+    config: WebSocketConfig
+    table: ChannelTable
+    old: Leg
+    new: Leg
+    _connected: set[str] = attrs.field(factory=set[str], init=False)
+
+    async def prepare(self) -> bool:
+        """Wait until the new connection may take over.
+
+        Returns:
+            Whether whatever the old connection had under way has arrived, so that nothing can have been lost.
+            ``False`` if the old one has ended.
+
+        Raises:
+            WebSocketError: The new connection failed, or did not get so far in time.
+
+        Cancellation: `abandon` is up to the caller.
+        """
+        for entry in self.table:
+            entry.begin_overlap()
+        unwatch = self.table.watch(self._overlap_new)
+        try:
+            with anyio.fail_after(self.config.rotation_timeout):
+                await self._until(self._is_confirmed)
+                await anyio.sleep(self.config.rotation_overlap)
+                await self._drain()
+        except TimeoutError:
+            raise WebSocketError(
+                self.config.exchange_name,
+                f"the new connection was not ready within {self.config.rotation_timeout:g} s",
+            ) from None
+        finally:
+            unwatch()
+        # If the numbers never connect, something is missing on the old connection or held back by it; what exactly is
+        # told by a gap.
+        with anyio.move_on_after(self.config.rotation_timeout):
+            await self._until(self._connects)
+        return not self.old.ended.is_set()
+
+    def take_over(self, *, drained: bool) -> int:
+        """Let the new connection deliver from now on; return how many events it had held.
+
+        Args:
+            drained: What `prepare` returned.
+        """
+        session = self.new.session
+        if session is None:
+            raise AssertionError("take_over before the new connection was established")
+        held, events, now = session.held or {}, 0, time.time_ns()
+        for entry in self.table:
+            key = entry.channel.key
+            items = held.get(key, ())
+            confirmed = session.subscriber.is_confirmed(key)
+            if not confirmed and not drained:
+                entry.suspend(now)
+            events += entry.take_over(items, now, proven=drained or (confirmed and entry.connects(items) is True))
+        session.take_over()
+        return events
+
+    def abandon(self) -> None:
+        """Let everything be as it was before."""
+        for entry in self.table:
+            entry.abandon_overlap()
+
+    def _overlap_new(self, key: str) -> None:
+        """A channel that is subscribed meanwhile is asked for on both connections."""
+        entry = self.table.entries.get(key)
+        if entry is not None:
+            entry.begin_overlap()
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            if self.new.ended.is_set():
+                raise self.new.failure
+            if self.old.ended.is_set():
+                return
+            await anyio.sleep(_POLL)
+
+    def _is_confirmed(self) -> bool:
+        session = self.new.session
+        if session is None:
+            return False
+        self._trim()
+        is_confirmed = session.subscriber.is_confirmed
+        return all(is_confirmed(e.channel.key) for e in self.table if e.state is SubscriptionState.ACTIVE)
+
+    async def _drain(self) -> None:
+        """Wait until everything has arrived that the old connection was sent before now: answers come in order."""
+        session = self.old.session
+        if session is None:
+            return
+        with anyio.move_on_after(self.config.heartbeat_timeout):
+            try:
+                await session.ws.ping()
+            except (WebSocketError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                return  # it has ended, which its own task finds as well
+
+    def _connects(self) -> bool:
+        """Whether no channel's numbers show that the old connection has yet to deliver something."""
+        session = self.new.session
+        if session is None or session.held is None:
+            return True
+        self._trim()
+        for entry in self.table:
+            key = entry.channel.key
+            if entry.channel.continuity is not Continuity.CONSECUTIVE or key in self._connected:
+                continue
+            if entry.connects(session.held.get(key, ())) is False:
+                return False
+            self._connected.add(key)
+        return True
+
+    def _trim(self) -> None:
+        """Forget held events that were delivered already, where they are many.
+
+        Raises:
+            WebSocketError: There are too many nevertheless.
+        """
+        session = self.new.session
+        if session is None or session.held is None or session.held_events < _TRIM_FROM:
+            return
+        for entry in self.table:
+            held = session.held.get(entry.channel.key, [])
+            if len(held) >= _TRIM_FROM and entry.connects(held):
+                self._connected.add(entry.channel.key)
+                session.held[entry.channel.key] = _beyond(entry, held)
+        session.held_events = sum(map(len, session.held.values()))
+        if session.held_events > _MOST_HELD:
+            raise WebSocketError(
+                self.config.exchange_name, f"the old connection fell behind the new one by {_MOST_HELD} events"
+            )
+
+
+def _beyond(entry: ChannelEntry, held: Sequence[Event]) -> list[Event]:
+    """Return the events whose number is beyond that of the last one delivered."""
+    last = entry.thread.last_event
+    if last is None or entry.channel.continuity is Continuity.NONE:
+        return list(held)
+    return [event for event in held if position(event).number > position(last).number]
