@@ -15,6 +15,7 @@ from hypothesis import given, settings, strategies as st
 
 from bt_api_base.containers import Gap, GapReason, Tick
 from bt_api_base.event_stream import EventStream, Overflow
+from bt_api_base.event_stream.losses import Losses
 from bt_api_base.exceptions import SlowConsumerError, WebSocketError
 from bt_api_base.testing.cancellation import sweep_cancellation
 
@@ -213,6 +214,29 @@ class TestWhereItemsWereDropped:
             stream.statistics().discarded,
             stream.statistics().markers,
         )
+
+    @pytest.mark.parametrize("overflow", DROPPING)
+    def test_what_comes_too_late_is_not_missing(self, overflow: Overflow) -> None:
+        """A stream that is over ignores what it is offered, in whatever number."""
+        stream = marked(2, overflow, key=lambda item: item)
+        stream.offer(0)
+        stream.end()
+        stream.offer_many(range(1, 6))
+        stream.offer(6)
+        stream.offer_marker(7)
+        assert (1, 0) == (stream.statistics().offered, stream.dropped)
+        assert [0] == drain(stream)
+
+    def test_places_move_up_with_what_is_behind_a_loss(self) -> None:
+        """Items that vanish before another place bring it nearer, at most as near as they were themselves."""
+        losses = Losses()
+        for place, count in ((3, 1), (3, 2), (8, 1), (9, 1)):
+            losses.add(place, count)
+        assert [(3, 3), (8, 1), (9, 1)] == losses.places
+        losses.add(7, 2)
+        assert [(3, 3), (7, 4)] == losses.places
+        losses.add(0, 2)
+        assert [(0, 2), (1, 3), (5, 4)] == losses.places
 
     def test_makes_a_gap_of_what_it_is_told(self) -> None:
         """What is missing is between two events, and the gap says when that was."""
@@ -553,6 +577,21 @@ class TestWaiting:
             stream.offer_many(range(2, 7))
             await settle()
             assert [Missing(None, 5, 5), 5, 6] == taken
+            stream.end()
+
+    @pytest.mark.parametrize("overflow", DROPPING)
+    async def test_a_burst_that_is_too_long_wakes_the_consumer(self, overflow: Overflow) -> None:
+        """What finds no room in an empty stream is told at once, before or after what did."""
+        stream = marked(2, overflow, key=lambda item: item)
+        taken: list[Any] = []
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_batch, stream, taken)
+            await settle()
+            stream.offer_many(range(5))
+            await settle()
+            missing = Missing(1, None, 3) if overflow is Overflow.DROP_NEWEST else Missing(None, 3, 3)
+            assert taken == ([0, 1, missing] if overflow is Overflow.DROP_NEWEST else [missing, 3, 4])
             stream.end()
 
     async def test_after_a_marker_the_consumer_waits_again(self) -> None:

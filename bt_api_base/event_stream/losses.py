@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import attrs
 
 __all__ = ("Losses",)
@@ -20,19 +18,18 @@ class Losses:
         places: For each, how many items will have been taken, and how many are missing; the next one first.
     """
 
-    places: deque[tuple[int, int]] = attrs.field(factory=deque[tuple[int, int]], init=False)
+    places: list[tuple[int, int]] = attrs.field(factory=list[tuple[int, int]], init=False)
 
-    def add(self, place: int) -> None:
-        """Note that the item at ``place`` is missing. What was behind it has moved up by one."""
+    def add(self, place: int, count: int = 1) -> None:
+        """Note that so many items at ``place`` are missing. What was behind them has moved up."""
         places = self.places
         if not places or places[-1][0] < place:
-            places.append((place, 1))
+            places.append((place, count))
         elif places[-1][0] == place:
-            places[-1] = (place, places[-1][1] + 1)
-        else:  # the item was before another place, which takes a marker in a stream that conflates: there are few
-            counts = {place: 1}
-            for other, count in places:
-                moved = other - (other > place)
-                counts[moved] = counts.get(moved, 0) + count
-            places.clear()
-            places.extend(sorted(counts.items()))
+            places[-1] = (place, places[-1][1] + count)
+        else:  # they were before another place: in a stream that conflates, around a marker, so there are few
+            counts = {place: count}
+            for other, others in places:
+                moved = max(place, other - count) if other > place else other
+                counts[moved] = counts.get(moved, 0) + others
+            places[:] = sorted(counts.items())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 from weakref import finalize
 
@@ -39,14 +38,18 @@ class News:
             # What nobody closed holds nothing but memory: no reason for the warning of the streams inside.
             # Not in __del__, because a collector of cycles may come to the streams inside first.
             finalize(self, _close, *self.channel).atexit = False
-        with suppress(anyio.EndOfStream, anyio.ClosedResourceError):
+        try:  # noqa: SIM105 - here and below, a context manager would be a good part of a wake-up's cost
             await self.channel[1].receive()
+        except (anyio.EndOfStream, anyio.ClosedResourceError):
+            pass
 
     def tell(self) -> None:
         """Wake the task that waits."""
         if self.channel is not None:
-            with suppress(anyio.WouldBlock):  # news for a task that was cancelled may lie there still
+            try:  # noqa: SIM105
                 self.channel[0].send_nowait(None)
+            except anyio.WouldBlock:
+                pass  # news for a task that was cancelled may lie there still
 
     def close(self) -> None:
         """Wake the task that waits, for the last time."""

@@ -45,7 +45,7 @@ from bt_api_base.exceptions import SlowConsumerError
 
 if TYPE_CHECKING:
     from collections import OrderedDict, deque
-    from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+    from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Sequence
     from types import TracebackType
 
 __all__ = ("EventStream",)
@@ -104,7 +104,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
     _discarded: int = attrs.field(default=0, init=False)
     _markers: int = attrs.field(default=0, init=False)
     _losses: Losses = attrs.field(factory=Losses, init=False)
-    _lost: deque[tuple[int, int]] = attrs.field(init=False)  # their places: looked at by the consumer
+    _lost: list[tuple[int, int]] = attrs.field(init=False)  # their places: looked at by the consumer
     _busy: bool = attrs.field(default=False, init=False)
     _waiting: bool = attrs.field(default=False, init=False)
     _news: News = attrs.field(factory=News, init=False)
@@ -160,8 +160,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
             if self._waiting and items:
                 self._wake()
         else:
-            for item in items:
-                self.offer(item)
+            self._overflow_many(items)
 
     def offer_marker(self, marker: T) -> None:
         """Hand over an item that says something about its place: what is offered later stays behind it.
@@ -410,6 +409,23 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
             self._dropped += 1
             self.fail(SlowConsumerError(self.exchange_name, self.name, pending=len(self._buffer), limit=self._limit))
 
+    def _overflow_many(self, items: Sequence[T]) -> None:
+        excess = len(self._buffer) + len(items) - self._limit
+        if self._over:
+            return
+        if self.overflow is Overflow.DROP_OLDEST:
+            self._fifo.items.extend(items)
+            self._fifo.pop_many(excess)
+            self._drop(0, excess)
+        elif self.overflow is Overflow.DROP_NEWEST:
+            self._fifo.items.extend(items[: len(items) - excess])
+            self._drop(len(self._buffer), excess)
+        else:
+            for item in items:
+                self.offer(item)
+        if self._waiting and self._buffer:
+            self._wake()
+
     def _conflate(self, latest: LatestItems[T], item: T) -> None:
         try:
             key = self.key(item)
@@ -431,11 +447,11 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         if place is not None:
             self._drop(place)
 
-    def _drop(self, place: int) -> None:
-        """Count an item that was dropped, and stop the consumer before it gets to that place in the buffer."""
-        self._dropped += 1
+    def _drop(self, place: int, count: int = 1) -> None:
+        """Count items that were dropped, and stop the consumer before it gets to that place in the buffer."""
+        self._dropped += count
         if self.on_drop is not None:
-            self._losses.add(self._delivered + place)
+            self._losses.add(self._delivered + place, count)
             self._pause_at = min(self._pause_at, self._delivered + place)
 
     def _mark(self) -> bool:
@@ -444,7 +460,7 @@ class EventStream(ObjectReceiveStream[T], Generic[T]):
         if self.on_drop is None or place > self._delivered:
             return False
         self._store.push(self.on_drop(self._last, self._store.first(), count))
-        self._lost.popleft()
+        del self._lost[0]
         self._markers += 1
         self._delivered -= 1  # makes up for taking it
         return True
