@@ -71,8 +71,8 @@ class OkxAdapter(StreamAdapter):
     (singly), ``depth`` (best levels; ``levels`` 1 or 5), ``depth_diff`` (a snapshot and what changes; ``levels`` 400,
     or 50 with ``speed`` 10 ms, which needs a log-in and a VIP level), ``kline`` (``interval`` from ``1s`` to ``3M``,
     ``timezone`` UTC or +08:00), ``mark_price``, ``funding_rate``, ``liquidation`` (of all instruments: no symbol).
-    Private: ``orders`` (orders and their fills), ``fills``, ``account``, ``balance`` (both with a currency as symbol,
-    or none for all), ``positions``, ``balance_and_position``. OKX's own channel names (``"books5"``,
+    Private: ``order``, ``fill`` and ``position`` (with a symbol, or the empty one for all), ``account`` and ``balance``
+    (with a currency as symbol, or the empty one for all), ``balance_and_position``. OKX's own channel names (``"books5"``,
     ``"candle4Hutc"``) are understood too.
 
     The books' channel of ``depth_diff`` delivers `OrderBook` for its snapshots and `OrderBookDelta` for the rest, all
@@ -190,7 +190,7 @@ class OkxAdapter(StreamAdapter):
 
     def _instrument_type(self, row: Topic, symbol: str, given: dict[str, Any]) -> str:
         types = self.account_types
-        default = next(iter(types if row.name in ("orders", "fills") else reversed(types)))
+        default = next(iter(types if row.name in ("order", "fill") else reversed(types)))
         chosen = given.pop("instrument_type", default)
         if chosen not in types:
             raise SubscribeError(
