@@ -22,7 +22,6 @@ import msgspec
 from typing_extensions import Unpack, override
 
 from bt_api_base.testing.market_book import DepthSnapshot
-from bt_api_base.testing.market_hub import Hub
 from bt_api_base.testing.market_venue import MarketVenue
 from bt_api_base.testing.okx_account import OkxAccount
 from bt_api_base.testing.okx_dialect import CREDENTIALS, OkxDialect, argument_text
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
     from bt_api_base.testing.market import MarketSpec, MarketStep
     from bt_api_base.testing.market_bars import ClosedBar
     from bt_api_base.testing.market_book import DepthChange
-    from bt_api_base.testing.market_hub import StreamKey
+    from bt_api_base.testing.market_hub import Hub, StreamKey
     from bt_api_base.testing.venue_connection import Feed, VenueConnection
     from bt_api_base.testing.venue_options import VenueOptions
 

@@ -72,8 +72,8 @@ class OkxAdapter(StreamAdapter):
     or 50 with ``speed`` 10 ms, which needs a log-in and a VIP level), ``kline`` (``interval`` from ``1s`` to ``3M``,
     ``timezone`` UTC or +08:00), ``mark_price``, ``funding_rate``, ``liquidation`` (of all instruments: no symbol).
     Private: ``order``, ``fill`` and ``position`` (with a symbol, or the empty one for all), ``account`` and ``balance``
-    (with a currency as symbol, or the empty one for all), ``balance_and_position``. OKX's own channel names (``"books5"``,
-    ``"candle4Hutc"``) are understood too.
+    (with a currency as symbol, or the empty one for all), ``balance_and_position``. OKX's own channel names
+    (``"books5"``, ``"candle6Hutc"``) are understood too.
 
     The books' channel of ``depth_diff`` delivers `OrderBook` for its snapshots and `OrderBookDelta` for the rest, all
     of them under the name of the differences.
