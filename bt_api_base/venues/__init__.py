@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ("register_stream_adapter", "stream_adapter", "stream_adapter_names")
 
 _factories: dict[str, str | Callable[[], StreamAdapter]] = {
-    "BINANCE___SPOT": "bt_api_base.venues.binance:BinanceSpotAdapter",
+    "BINANCE___SPOT": "bt_api_base.venues.binance.spot:BinanceSpotAdapter",
+    "BINANCE___SWAP": "bt_api_base.venues.binance.usdm:BinanceUsdmAdapter",
     "OKX___FUTURES": "bt_api_base.venues.okx:OkxFuturesAdapter",
     "OKX___OPTION": "bt_api_base.venues.okx:OkxOptionAdapter",
     "OKX___SPOT": "bt_api_base.venues.okx:OkxSpotAdapter",

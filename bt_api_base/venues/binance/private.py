@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bt_api_base.websocket.adapter import Refusal
 
 __all__ = (
+    "NOT_THIS_KEY",
     "PRIVATE",
     "USER",
     "Amount",
@@ -63,7 +64,9 @@ _TYPES: Mapping[str, tuple[tuple[type[Event], ...], tuple[str, ...]]] = {
 }
 
 # Error codes, Binance spot API documentation, "Error codes", and USD-M, "Error Code".
-_NOT_THIS_KEY = frozenset({-1002, -1022, -1099, -2014, -2015, -2017, -4056, -4057})
+NOT_THIS_KEY = frozenset({-1002, -1022, -1099, -2014, -2015, -2017, -4056, -4057})
+"""Error codes of credentials that will not do."""
+
 _NOT_NOW = frozenset({-1000, -1001, -1003, -1006, -1007, -1008, -1016, -1021, -1034, 429, 500, 503})
 _CLOCK = -1021
 
@@ -176,7 +179,7 @@ def login_refused(refusal: Refusal, *, logging_in: bool) -> LoginRefused | None:
         logging_in: Whether the refused request was to show who we are.
     """
     code = refusal.code
-    if code in _NOT_THIS_KEY or code == _CLOCK or (logging_in and code in _NOT_NOW):
+    if code in NOT_THIS_KEY or code == _CLOCK or (logging_in and code in _NOT_NOW):
         return LoginRefused(code, refusal.message, retryable=code in _NOT_NOW)
     return None
 

@@ -55,21 +55,24 @@ class BinanceStreamAdapter(StreamAdapter):
     Attributes:
         table: The market's topics.
         private_topics: What there is to see of an account.
-        symbol_table: Type of the table of symbols.
     """
 
     table: ClassVar[TopicTable]
     private_topics: ClassVar[PrivateTopics]
-    symbol_table: ClassVar[type[SymbolTable]] = SymbolTable
 
     _routes: dict[bytes, _Route] = attrs.field(init=False, factory=dict[bytes, _Route])
     _routes_by_name: dict[str, _Route] = attrs.field(init=False, factory=dict[str, _Route])
     _symbols: SymbolTable = attrs.field(
-        init=False, default=attrs.Factory(lambda adapter: adapter.symbol_table(), takes_self=True)
+        init=False, default=attrs.Factory(lambda adapter: adapter.new_symbol_table(), takes_self=True)
     )
     _keys: dict[tuple[str, str, str], tuple[str, ...]] = attrs.field(
         init=False, factory=dict[tuple[str, str, str], tuple[str, ...]]
     )
+
+    @staticmethod
+    def new_symbol_table() -> SymbolTable:
+        """Return what turns the venue's symbols into internal ones."""
+        return SymbolTable()
 
     # -- naming channels -----------------------------------------------------------------------
 

@@ -61,8 +61,10 @@ def parse_symbol(exchange_name: str, symbol: str) -> tuple[str, str]:
 class SymbolTable(dict[str, str]):
     """Venue symbols and the internal ones they stand for; a miss is split, and remembered."""
 
+    split = staticmethod(split_venue_symbol)
+
     def __missing__(self, venue_symbol: str) -> str:
-        symbol = split_venue_symbol(venue_symbol)
+        symbol = self.split(venue_symbol)
         if len(self) < _MOST_LEARNED:
             self[venue_symbol] = symbol
         return symbol
