@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -11,6 +11,7 @@ import msgspec
 import trio
 import trio_websocket
 import websockets
+from anyio.lowlevel import checkpoint
 from websockets.asyncio.client import connect
 from websockets.client import ClientProtocol
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from bt_api_base.testing.streams import MemoryByteStream
     from bt_api_base.testing.venue import Venue
+    from bt_api_base.testing.venue_records import VenueSession
 
 RECEIVE_TIMEOUT = 5.0
 """Seconds that no frame of a test takes; it only turns a hang into a failure."""
@@ -142,10 +144,17 @@ async def _open_trio(url: str) -> AsyncGenerator[trio_websocket.WebSocketConnect
 class MemoryClient:
     """A client over bytes in memory, for virtual time: websockets' Sans-I/O protocol and nothing else."""
 
-    def __init__(self, stream: MemoryByteStream, *, answers_pings: bool = True, compression: bool = False) -> None:
+    def __init__(
+        self,
+        stream: MemoryByteStream,
+        *,
+        target: str = "/stream",
+        answers_pings: bool = True,
+        compression: bool = False,
+    ) -> None:
         self._stream = stream
         self._protocol = ClientProtocol(
-            parse_uri("ws://memory/stream"), extensions=[ClientPerMessageDeflateFactory()] if compression else None
+            parse_uri(f"ws://memory{target}"), extensions=[ClientPerMessageDeflateFactory()] if compression else None
         )
         self._answers_pings = answers_pings
         self._frames: list[Frame] = []
@@ -158,11 +167,13 @@ class MemoryClient:
         return bool(self._protocol.extensions)
 
     async def handshake(self) -> None:
-        """Open the connection."""
+        """Open the connection, or raise websockets' error of a handshake that is refused."""
         self._protocol.send_request(self._protocol.connect())
         await self._flush()
         while self._protocol.state.name == "CONNECTING":
             await self._read()
+            if self._protocol.handshake_exc is not None:
+                raise self._protocol.handshake_exc
 
     async def request(self, method: str, params: list[str], request_id: int = 1) -> dict[str, Any]:
         """Send a request and return the reply to it; data that come before it are lost."""
@@ -182,6 +193,17 @@ class MemoryClient:
         while not self._frames:
             await self._read()
         return bytes(self._frames.pop(0).data)
+
+    async def receive_json(self) -> Any:
+        """Return the next message, decoded."""
+        return msgspec.json.decode(await self.receive())
+
+    async def messages(self) -> list[Any]:
+        """Read to the end and return all messages, decoded."""
+        with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+            while True:
+                await self._read()
+        return [msgspec.json.decode(bytes(frame.data)) for frame in self._frames]
 
     async def wait_closed(self) -> tuple[int, str]:
         """Read to the end and return close code and reason."""
@@ -218,7 +240,15 @@ class MemoryClient:
                 await self._stream.send(data)
 
 
-async def memory_client(venue: Venue, **options: bool) -> MemoryClient:
+async def end_of(session: VenueSession) -> VenueSession:
+    """Wait until a session has been recorded as ended."""
+    with anyio.fail_after(RECEIVE_TIMEOUT):
+        while session.closed_at is None:
+            await checkpoint()
+    return session
+
+
+async def memory_client(venue: Venue, **options: Any) -> MemoryClient:
     """Connect to a venue in memory."""
     client = MemoryClient(venue.connect_in_memory(), **options)
     await client.handshake()

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from bt_api_base.testing.market_bars import INTERVALS_US
+from bt_api_base.testing.market_bars import INTERVALS_US, shifted_interval
 from bt_api_base.testing.market_book import ATOMS_PER_UNIT, decimal_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from bt_api_base.testing.market import AggregateTrade, BestQuote
     from bt_api_base.testing.market_bars import DayStatistics, MarketBar, MarketTrade
     from bt_api_base.testing.market_book import DepthChange, DepthSnapshot, Level
@@ -26,6 +28,9 @@ MICROSECONDS: Final = 1
 
 _PARTIAL_DEPTHS: Final = {"depth5": 5, "depth10": 10, "depth20": 20}
 _PERIODS_MS: Final = {"": 1_000, "100ms": 100, "1000ms": 1_000}
+WINDOWS_US: Final = {"1h": 3_600_000_000, "4h": 14_400_000_000, "1d": 86_400_000_000}
+"""Length of the windows that tickers have, in microseconds."""
+
 _DAY_US: Final = 86_400_000_000
 
 
@@ -33,12 +38,13 @@ class StreamName(msgspec.Struct, frozen=True):
     """What the name of a stream asks for.
 
     Attributes:
-        symbol: The venue's symbol in lower case, "btcusdt".
-        channel: "trade", "aggTrade", "bookTicker", "ticker", "miniTicker", "depth" (differences), "partialDepth" or
-            "kline".
+        symbol: The venue's symbol in lower case, "btcusdt"; empty for a stream of all of them.
+        channel: "trade", "aggTrade", "bookTicker", "ticker", "windowTicker", "miniTicker", "avgPrice", "depth"
+            (differences), "partialDepth" or "kline".
         levels: Number of levels of a partial depth, else 0.
-        interval: Length of a bar, for example "1m", else "".
+        interval: Length of a bar, for example "1m", or of the window of a ticker, else "".
         period_ms: Milliseconds from one frame to the next; 0 where each event has one.
+        is_shifted: Whether bars begin on the boundaries of UTC+8.
     """
 
     symbol: str
@@ -46,6 +52,12 @@ class StreamName(msgspec.Struct, frozen=True):
     levels: int = 0
     interval: str = ""
     period_ms: int = 0
+    is_shifted: bool = False
+
+    @property
+    def bars(self) -> str:
+        """The market's name of such bars."""
+        return shifted_interval(self.interval) if self.is_shifted else self.interval
 
 
 def parse_stream_name(name: str) -> StreamName | None:
@@ -55,20 +67,35 @@ def parse_stream_name(name: str) -> StreamName | None:
         name: For example "btcusdt@depth@100ms". The symbol is part of what is returned whether or not it exists.
     """
     symbol, _, rest = name.partition("@")
+    if symbol.startswith("!"):
+        return _parse_array_name(symbol, rest)
     kind, _, speed = rest.partition("@")
     period_ms = _PERIODS_MS.get(speed, 0)
     parsed: StreamName | None = None
     if rest in {"trade", "aggTrade", "bookTicker"}:
         parsed = StreamName(symbol, rest)
-    elif rest in {"ticker", "miniTicker"}:
+    elif rest in {"ticker", "miniTicker", "avgPrice"}:
         parsed = StreamName(symbol, rest, period_ms=1_000)
-    elif kind.startswith("kline_") and not speed and kind[6:] in INTERVALS_US:
-        parsed = StreamName(symbol, "kline", interval=kind[6:], period_ms=1_000 if kind == "kline_1s" else 2_000)
+    elif rest.removeprefix("ticker_") in WINDOWS_US:
+        parsed = StreamName(symbol, "windowTicker", interval=rest.removeprefix("ticker_"), period_ms=1_000)
+    elif kind.startswith("kline_") and speed in {"", "+08:00"} and kind[6:] in INTERVALS_US:
+        period_ms = 1_000 if kind == "kline_1s" else 2_000
+        parsed = StreamName(symbol, "kline", interval=kind[6:], period_ms=period_ms, is_shifted=bool(speed))
     elif kind == "depth" and period_ms:
         parsed = StreamName(symbol, "depth", period_ms=period_ms)
     elif kind in _PARTIAL_DEPTHS and period_ms:
         parsed = StreamName(symbol, "partialDepth", levels=_PARTIAL_DEPTHS[kind], period_ms=period_ms)
     return parsed
+
+
+def _parse_array_name(kind: str, rest: str) -> StreamName | None:
+    """Return what the name of a stream of all symbols asks for."""
+    window = kind.removeprefix("!ticker_")
+    if rest != "arr":
+        return None
+    if kind == "!miniTicker":
+        return StreamName("", "miniTicker", period_ms=1_000)
+    return StreamName("", "windowTicker", interval=window, period_ms=1_000) if window in WINDOWS_US else None
 
 
 def is_stream_name(name: str) -> bool:
@@ -174,6 +201,42 @@ def mini_ticker_data(symbol: str, day: DayStatistics, time_us: int, divisor: int
     ).encode()
 
 
+def window_ticker_data(
+    symbol: str, window: str, day: DayStatistics, time_us: int, divisor: int = MILLISECONDS
+) -> bytes:
+    """Return the data of ``<symbol>@ticker_<window>``."""
+    bar = day.bar
+    change = bar.close - bar.open
+    average = bar.quote_volume * ATOMS_PER_UNIT // bar.volume if bar.volume else bar.close
+    return (
+        f'{{"e":"{window}Ticker","E":{time_us // divisor},"s":"{symbol}","p":"{_signed(change)}"'
+        f',"P":"{100 * change / bar.open:.3f}","o":"{decimal_text(bar.open)}","h":"{decimal_text(bar.high)}"'
+        f',"l":"{decimal_text(bar.low)}","c":"{decimal_text(bar.close)}","w":"{decimal_text(average)}"'
+        f',"v":"{decimal_text(bar.volume)}","q":"{decimal_text(bar.quote_volume)}","O":{bar.open_time_us // divisor}'
+        f',"C":{time_us // divisor},"F":{bar.first_trade_id},"L":{bar.last_trade_id},"n":{bar.count}}}'
+    ).encode()
+
+
+def average_price_data(symbol: str, recent: DayStatistics, time_us: int, divisor: int = MILLISECONDS) -> bytes:
+    """Return the data of ``<symbol>@avgPrice``, from the statistics of the last five minutes."""
+    bar = recent.bar
+    average = bar.quote_volume * ATOMS_PER_UNIT // bar.volume if bar.volume else bar.close
+    return (
+        f'{{"e":"avgPrice","E":{time_us // divisor},"s":"{symbol}","i":"5m","w":"{decimal_text(average)}"'
+        f',"T":{recent.last_time_us // divisor}}}'
+    ).encode()
+
+
+def array_data(events: Sequence[Callable[[int], bytes]], divisor: int = MILLISECONDS) -> bytes:
+    """Return the data of a stream of all symbols.
+
+    Args:
+        events: What makes the data of each symbol from the divisor.
+        divisor: Microseconds per unit of the timestamps.
+    """
+    return b"[" + b",".join([event(divisor) for event in events]) + b"]"
+
+
 def shutdown_data(time_us: int, divisor: int = MILLISECONDS) -> bytes:
     """Return the notice that the server is about to go; its combined form is of the stream ``!serverShutdown``."""
     return f'{{"e":"serverShutdown","E":{time_us // divisor}}}'.encode()
@@ -194,8 +257,11 @@ def _levels(levels: tuple[Level, ...]) -> str:
 __all__ = (
     "MICROSECONDS",
     "MILLISECONDS",
+    "WINDOWS_US",
     "StreamName",
     "aggregate_trade_data",
+    "array_data",
+    "average_price_data",
     "book_ticker_data",
     "combined_data",
     "depth_data",
@@ -207,4 +273,5 @@ __all__ = (
     "shutdown_data",
     "ticker_data",
     "trade_data",
+    "window_ticker_data",
 )

@@ -33,8 +33,9 @@ from bt_api_base.testing.market_book import ATOMS_PER_UNIT, Book, BookSide, Dept
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FEWEST_LEVELS: Final = 60
-_MOST_LEVELS: Final = 100
+_LEVELS: Final = 60
+_FEWEST_LEVELS: Final = 20
+"""The ranks that steps change lie among as many levels."""
 _GAP_FRACTION: Final = 30_000
 """Neighbouring levels are at most this fraction of the price apart: what makes the market move."""
 _SPREAD_FRACTION: Final = 20_000
@@ -63,33 +64,39 @@ class MarketSpec:
         price: Where the market starts and what it stays around, at least 1,000 ticks.
         tick: Prices are multiples of it.
         lot: Quantities are multiples of it.
+        levels: The fewest levels of each side of the book, at least 20; there are up to two thirds more. Fewer make a
+            market that takes less memory, for thousands of them.
     """
 
     symbol: str
     price: int
     tick: int
     lot: int
+    levels: int = _LEVELS
 
     def __attrs_post_init__(self) -> None:
         if min(self.price, self.tick, self.lot) < 1 or self.price < 1_000 * self.tick:
             raise ValueError(f"{self.symbol}: the price must be at least 1000 ticks, and tick and lot positive")
+        if self.levels < _FEWEST_LEVELS:
+            raise ValueError(f"{self.symbol}: the book must have at least {_FEWEST_LEVELS} levels")
         if self.price % self.tick:
             raise ValueError(f"{self.symbol}: the price is no multiple of the tick")
         if self.tick * self.lot % ATOMS_PER_UNIT:
             raise ValueError(f"{self.symbol}: tick times lot must be a whole number of atoms")
 
     @classmethod
-    def of(cls, symbol: str) -> MarketSpec:
+    def of(cls, symbol: str, *, levels: int = _LEVELS) -> MarketSpec:
         """Return the specification of a symbol: some well-known ones have their own, any other gets one of its name.
 
         Args:
             symbol: Internal symbol.
+            levels: The fewest levels of each side of the book.
         """
         known = _KNOWN_MARKETS.get(symbol)
         if known is not None:
-            return cls(symbol, *known)
+            return cls(symbol, *known, levels)
         ticks = random.Random(symbol).randrange(2_000, 200_000)  # noqa: S311  # a price, not a secret
-        return cls(symbol, ticks * 100_000, 100_000, 1_000_000)
+        return cls(symbol, ticks * 100_000, 100_000, 1_000_000, levels)
 
 
 class AggregateTrade(msgspec.Struct, frozen=True, gc=False):
@@ -173,6 +180,11 @@ class Market:
         return self.spec.symbol
 
     @property
+    def last_trade_id(self) -> int:
+        """Number of the last trade; before the first one, the number before its."""
+        return self._next_trade_id - 1
+
+    @property
     def time_us(self) -> int:
         """Time of the last step, in microseconds since the epoch; 0 before the first."""
         return self._time_us
@@ -248,13 +260,21 @@ class Market:
         """Return the bar that is being formed, or None before the first trade.
 
         Args:
-            interval: A key of `bt_api_base.testing.market_bars.INTERVALS_US`.
+            interval: A key of `bt_api_base.testing.market_bars.INTERVALS_US`, or what `shifted_interval` there returns.
         """
         return self._bars.current(interval)
 
     def day(self) -> DayStatistics | None:
         """Return the statistics of the last 24 hours, or None before the first trade."""
         return self._bars.day(self._time_us)
+
+    def window(self, length_us: int) -> DayStatistics | None:
+        """Return the statistics of the time up to now, or None before the first trade.
+
+        Args:
+            length_us: How long, in microseconds, at most 24 hours; it begins with a minute.
+        """
+        return self._bars.window(length_us, self._time_us)
 
     # What happens in a step. Each way leaves both sides with levels and the bids below the asks.
 
@@ -318,12 +338,12 @@ class Market:
 
     def _refill(self, side: BookSide) -> None:
         """Keep the number of levels within its bounds: new ones anywhere behind the best, fewer at the far end."""
-        while len(side) < _FEWEST_LEVELS:
+        while len(side) < self.spec.levels:
             price = side.price(int(self._random() * len(side))) - side.sign * self._gap()
             if price in side.quantities:
                 price = side.worst - side.sign * self._gap()
             self.book.put(side, price, self._order_quantity())
-        while len(side) > _MOST_LEVELS:
+        while len(side) > self.spec.levels * 5 // 3:
             self.book.put(side, side.worst, 0)
 
     def _open_book(self) -> None:

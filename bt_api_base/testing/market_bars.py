@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import datetime, timezone
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _SECOND: Final = 1_000_000
 _DAY: Final = 86_400 * _SECOND
+_SHIFT: Final = 8 * 3_600 * _SECOND
 _MONDAY: Final = 4 * _DAY
 """The first Monday after the epoch, which was a Thursday."""
 
@@ -38,6 +40,22 @@ INTERVALS_US: Final[dict[str, int]] = {
     "1M": 31 * _DAY,
 }
 """Length of each interval in microseconds; a month's is the longest it can be."""
+
+_SHIFTED: Final = "@+08:00"
+"""Ends the name of an interval whose bars begin on the boundaries of UTC+8, for example "1d@+08:00"."""
+
+_BARS: Final = (*INTERVALS_US, *(interval + _SHIFTED for interval in ("6h", "12h", "1d", "3d", "1w", "1M")))
+"""All bars that are kept."""
+
+
+def shifted_interval(interval: str) -> str:
+    """Return the name of an interval's bars in UTC+8: the same where the boundaries are, as for hours.
+
+    Args:
+        interval: A key of `INTERVALS_US`.
+    """
+    return interval + _SHIFTED if interval + _SHIFTED in _BARS else interval
+
 
 _MOST_EMPTY_BARS: Final = 60
 """Bars without trades that are made up for one step of the clock: a suspended machine must not yield a million."""
@@ -65,12 +83,15 @@ def interval_bounds(interval: str, time_us: int) -> tuple[int, int]:
     """Return when the bar that contains a time begins and when the next one does.
 
     Args:
-        interval: A key of `INTERVALS_US`.
+        interval: A key of `INTERVALS_US`, or what `shifted_interval` returned.
         time_us: Microseconds since the epoch.
 
     Returns:
         Both in microseconds since the epoch, on UTC boundaries; weeks begin on Monday.
     """
+    if interval.endswith(_SHIFTED):
+        begin, following_begin = interval_bounds(interval[: -len(_SHIFTED)], time_us + _SHIFT)
+        return begin - _SHIFT, following_begin - _SHIFT
     if interval == "1M":
         month = datetime.fromtimestamp(time_us // _SECOND, timezone.utc).replace(
             day=1, hour=0, minute=0, second=0, microsecond=0
@@ -159,7 +180,7 @@ class ClosedBar(msgspec.Struct, frozen=True):
     """A bar whose time has passed.
 
     Attributes:
-        interval: Its length, a key of `INTERVALS_US`.
+        interval: Its length, a key of `INTERVALS_US`, or what `shifted_interval` returns for it.
         bar: The bar; it does not change any more.
     """
 
@@ -168,27 +189,29 @@ class ClosedBar(msgspec.Struct, frozen=True):
 
 
 class DayStatistics(msgspec.Struct, frozen=True):
-    """The last 24 hours, to the minute.
+    """The last 24 hours, or another time up to now, to the minute.
 
     Attributes:
         bar: All trades of the window as one bar.
         previous_close: The last price before the window; the first trade's while the market is younger than it.
         last_quantity: Quantity of the last trade, in atoms.
+        last_time_us: Time of the last trade, in microseconds since the epoch.
     """
 
     bar: MarketBar
     previous_close: int
     last_quantity: int
+    last_time_us: int = 0
 
 
 class MarketBars:
     """Keeps the current bar of every interval.
 
     A trade is added to one short bar only, which is merged into the others once a second or when one of them is asked
-    for: sixteen intervals cost a trade no more than one.
+    for: all intervals cost a trade no more than one.
     """
 
-    __slots__ = ("_current", "_last_quantity", "_minutes", "_pending", "_previous_close")
+    __slots__ = ("_current", "_last_quantity", "_last_time_us", "_minutes", "_pending", "_previous_close")
 
     def __init__(self) -> None:
         self._pending: MarketBar | None = None
@@ -196,6 +219,7 @@ class MarketBars:
         self._minutes: deque[MarketBar] = deque()
         self._previous_close = 0
         self._last_quantity = 0
+        self._last_time_us = 0
 
     def add(self, trade: MarketTrade) -> None:
         """Count a trade; `advance` to its time first."""
@@ -204,10 +228,11 @@ class MarketBars:
             self._pending = MarketBar.flat(bounds, trade.price)
             if not self._current:
                 self._previous_close = trade.price
-                for interval in INTERVALS_US:
+                for interval in _BARS:
                     self._current[interval] = MarketBar.flat(interval_bounds(interval, trade.time_us), trade.price)
         self._pending.add(trade)
         self._last_quantity = trade.quantity
+        self._last_time_us = trade.time_us
 
     def advance(self, time_us: int) -> tuple[ClosedBar, ...]:
         """Let time pass.
@@ -221,15 +246,13 @@ class MarketBars:
         if not self._current or time_us < self._current["1s"].end_time_us:
             return ()
         self._fold()
-        return tuple(
-            ClosedBar(interval, bar) for interval in INTERVALS_US for bar in self._close_before(interval, time_us)
-        )
+        return tuple(ClosedBar(interval, bar) for interval in _BARS for bar in self._close_before(interval, time_us))
 
     def current(self, interval: str) -> MarketBar | None:
         """Return the bar that is being formed, or None before the first trade.
 
         Args:
-            interval: A key of `INTERVALS_US`.
+            interval: A key of `INTERVALS_US`, or what `shifted_interval` returned.
         """
         self._fold()
         return self._current.get(interval)
@@ -240,17 +263,34 @@ class MarketBars:
         Args:
             time_us: Now, in microseconds since the epoch.
         """
+        return self._statistics(time_us - _DAY, time_us)
+
+    def window(self, length_us: int, time_us: int) -> DayStatistics | None:
+        """Return the statistics of a time up to now, or None before the first trade.
+
+        Args:
+            length_us: How long, at most 24 hours; it is made longer so that it begins with a minute.
+            time_us: Now, in microseconds since the epoch.
+        """
+        minute = 60 * _SECOND
+        return self._statistics((time_us - length_us) // minute * minute, time_us)
+
+    def _statistics(self, begin: int, time_us: int) -> DayStatistics | None:
         minute = self.current("1m")
         if minute is None:
             return None
-        begin = time_us - _DAY
-        while self._minutes and self._minutes[0].end_time_us <= begin:
+        while self._minutes and self._minutes[0].end_time_us <= time_us - _DAY - 60 * _SECOND:
             self._previous_close = self._minutes.popleft().close
-        total = MarketBar.flat((begin, time_us), self._previous_close)
+        previous_close, first = self._previous_close, 0
         for bar in self._minutes:
+            if bar.end_time_us > begin:
+                break
+            previous_close, first = bar.close, first + 1
+        total = MarketBar.flat((begin, time_us), previous_close)
+        for bar in islice(self._minutes, first, None):
             total.merge(bar)
         total.merge(minute)
-        return DayStatistics(total, self._previous_close, self._last_quantity)
+        return DayStatistics(total, previous_close, self._last_quantity, self._last_time_us)
 
     def _fold(self) -> None:
         if self._pending is not None:
@@ -279,4 +319,5 @@ __all__ = (
     "MarketBars",
     "MarketTrade",
     "interval_bounds",
+    "shifted_interval",
 )

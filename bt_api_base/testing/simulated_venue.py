@@ -14,15 +14,19 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from typing_extensions import Unpack, override
 
 from bt_api_base.testing.binance_dialect import BinanceDialect
 from bt_api_base.testing.binance_frames import (
+    WINDOWS_US,
     StreamName,
     aggregate_trade_data,
+    array_data,
+    average_price_data,
     book_ticker_data,
     depth_data,
     kline_data,
@@ -31,11 +35,12 @@ from bt_api_base.testing.binance_frames import (
     partial_depth_data,
     ticker_data,
     trade_data,
+    window_ticker_data,
 )
 from bt_api_base.testing.market_venue import MarketVenue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from bt_api_base.testing.market import MarketSpec, MarketStep
     from bt_api_base.testing.market_bars import ClosedBar, MarketBar
@@ -44,6 +49,12 @@ if TYPE_CHECKING:
     from bt_api_base.testing.venue_options import VenueOptions
 
 _DEPTH_CHANNELS: Final = ("depth", "partialDepth")
+_TICKERS: Final = ("ticker", "miniTicker", "windowTicker", "avgPrice")
+_AVERAGED_US: Final = 5 * 60_000_000
+"""What an average price is the average of."""
+
+_Ticker: TypeAlias = Callable[[int], bytes]
+"""Makes the data of a ticker from the unit of the timestamps."""
 
 
 class SimulatedVenue(MarketVenue):
@@ -86,6 +97,8 @@ class SimulatedVenue(MarketVenue):
             start_time_ns=start_time_ns,
             **options,
         )
+        self._seen_trades: dict[StreamName, dict[Hub, int]] = {}
+        """Number of the last trade that an array of tickers has told of, by market."""
 
     @property
     def ws_url(self) -> str:
@@ -128,10 +141,10 @@ class SimulatedVenue(MarketVenue):
             self._publish_depth(hub, 1_000)
             self._publish_tickers(hub)
             for key, feeds in hub.feeds.items("kline"):
-                interval = cast("StreamName", key).interval
-                bar = hub.market.bar(interval)
-                if bar is not None and (key.period_ms == 1_000 or number % 20 == 0):
-                    self._publish_bar(hub, feeds, interval, bar, closed=False)
+                name = cast("StreamName", key)
+                bar = hub.market.bar(name.bars)
+                if bar is not None and (name.period_ms == 1_000 or number % 20 == 0):
+                    self._publish_bar(hub, feeds, name.interval, bar, closed=False)
 
     def _publish_depth(self, hub: Hub, period_ms: int) -> None:
         if not hub.is_recording(period_ms):
@@ -158,28 +171,65 @@ class SimulatedVenue(MarketVenue):
             hub.release(key.period_ms)
 
     def _publish_tickers(self, hub: Hub) -> None:
-        market, symbol, time_us = hub.market, hub.venue_symbol, hub.market.time_us
-        tickers, mini_tickers = hub.feeds.of("ticker"), hub.feeds.of("miniTicker")
-        day = market.day() if tickers or mini_tickers else None
-        if day is None:
+        for channel in _TICKERS:
+            for key, feeds in hub.feeds.items(channel):
+                event = _ticker(cast("StreamName", key), hub, hub.market.time_us)
+                for feed in feeds if event is not None else ():
+                    self._publish(feed, hub.market.time_us, cast("_Ticker", event))
+
+    @override
+    def _follow_all_markets(self, number: int) -> None:
+        if number % 10:
             return
-        for feed in tickers:
-            self._publish(feed, time_us, partial(ticker_data, symbol, day, market.best, time_us))
-        for feed in mini_tickers:
-            self._publish(feed, time_us, partial(mini_ticker_data, symbol, day, time_us))
+        time_us = self._stamp_us()
+        for channel in _TICKERS:
+            for key, feeds in self._all_markets.items(channel):
+                events = self._changed_tickers(cast("StreamName", key), time_us)
+                for feed in feeds if events else ():
+                    self._publish(feed, time_us, partial(array_data, events))
+
+    def _changed_tickers(self, name: StreamName, time_us: int) -> list[_Ticker]:
+        """Return the tickers of all symbols that have traded since the last time."""
+        seen, events = self._seen_trades.setdefault(name, {}), list["_Ticker"]()
+        for hub in self._order:
+            last_trade_id = hub.market.last_trade_id
+            if seen.get(hub) != last_trade_id:
+                event = _ticker(name, hub, time_us)
+                if event is not None:
+                    seen[hub] = last_trade_id
+                    events.append(event)
+        return events
 
     @override
     def _follow_bars(self, hub: Hub, closed: tuple[ClosedBar, ...]) -> None:
         for key, feeds in hub.feeds.items("kline"):
-            interval = cast("StreamName", key).interval
+            name = cast("StreamName", key)
             for bar in closed:
-                if bar.interval == interval:
-                    self._publish_bar(hub, feeds, interval, bar.bar, closed=True)
+                if bar.interval == name.bars:
+                    self._publish_bar(hub, feeds, name.interval, bar.bar, closed=True)
 
     def _publish_bar(self, hub: Hub, feeds: list[Feed], interval: str, bar: MarketBar, *, closed: bool) -> None:
         time_us = hub.market.time_us
         for feed in feeds:
             self._publish(feed, time_us, partial(kline_data, hub.venue_symbol, interval, bar, time_us, closed=closed))
+
+
+def _ticker(name: StreamName, hub: Hub, time_us: int) -> _Ticker | None:
+    """Return what makes the data of a ticker of what a market is now, or None before its first trade."""
+    market, symbol = hub.market, hub.venue_symbol
+    if name.channel == "windowTicker":
+        statistics = market.window(WINDOWS_US[name.interval])
+    else:
+        statistics = market.window(_AVERAGED_US) if name.channel == "avgPrice" else market.day()
+    if statistics is None:
+        return None
+    if name.channel == "windowTicker":
+        return partial(window_ticker_data, symbol, name.interval, statistics, time_us)
+    if name.channel == "avgPrice":
+        return partial(average_price_data, symbol, statistics, time_us)
+    if name.channel == "ticker":
+        return partial(ticker_data, symbol, statistics, market.best, time_us)
+    return partial(mini_ticker_data, symbol, statistics, time_us)
 
 
 def _undated(encode: Callable[..., bytes], *values: object) -> bytes:
