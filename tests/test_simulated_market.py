@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from bt_api_base.testing.market import Market, MarketSpec, MarketStep
-from bt_api_base.testing.market_bars import INTERVALS_US, ClosedBar, MarketTrade, interval_bounds
+from bt_api_base.testing.market_bars import INTERVALS_US, ClosedBar, MarketTrade, interval_bounds, shifted_interval
 from bt_api_base.testing.market_book import ATOMS_PER_UNIT, decimal_text
 
 SECOND = 1_000_000
@@ -260,10 +260,64 @@ def test_the_day_forgets_what_is_older() -> None:
     assert trades[-1].quantity == day.last_quantity
 
 
+@pytest.mark.parametrize("minutes", [5, 60, 240, 1_440])
+def test_windows_are_made_of_the_trades_of_their_time(minutes: int) -> None:
+    """A window begins with a minute, holds all trades since, and knows the price before them."""
+    market = Market("BTC-USDT", seed=5)
+    minute = 60 * SECOND
+    steps = [market.step(START_US + number * 17 * SECOND) for number in range(26 * 60 * 60 // 17)]
+    window = market.window(minutes * minute)
+    assert window is not None
+    trades = [trade for step in steps for trade in step.trades]
+    begin = (market.time_us - minutes * minute) // minute * minute
+    within = [trade for trade in trades if trade.time_us >= begin]
+    assert begin == window.bar.open_time_us
+    assert expected_bar(within) == bar_values(ClosedBar("", window.bar))
+    assert trades[-len(within) - 1].price == window.previous_close
+    assert trades[-1].time_us == window.last_time_us
+
+
+def test_a_window_without_trades_is_flat() -> None:
+    """Where nothing was traded in the window, all prices are the last one before it."""
+    market = Market("BTC-USDT", seed=5)
+    run(market, 50)
+    last = market.day()
+    market.advance(START_US + 7_200 * SECOND)
+    window = market.window(3_600 * SECOND)
+    assert last is not None
+    assert window is not None
+    assert (last.bar.close, 0) == (window.bar.open, window.bar.count)
+
+
+def test_numbers_can_begin_anew() -> None:
+    """After renumbering, trades, aggregates and updates go on from a number, and a difference covers them."""
+    market = Market("BTC-USDT", seed=5)
+    recorder = market.record_depth()
+    run(market, 100)
+    market.renumber(1)
+    steps = run(market, 100)
+    assert [*range(1, market.last_trade_id + 1)] == [trade.id for step in steps for trade in step.trades]
+    assert 1 == next(fill.id for step in steps for fill in step.aggregates)
+    change = recorder.take()
+    assert change is not None
+    assert (1, market.book.update_id) == (change.first_update_id, change.last_update_id)
+
+
+def test_a_small_book_takes_less() -> None:
+    """A market can have fewer levels, and lives all the same; fewer than the steps reach for are refused."""
+    market = Market(MarketSpec.of("BTC-USDT", levels=20))
+    for number in range(500):
+        market.step(START_US + number)
+        assert 20 <= min(len(market.book.bids), len(market.book.asks))
+        assert 33 >= max(len(market.book.bids), len(market.book.asks))
+    with pytest.raises(ValueError, match="at least 20 levels"):
+        MarketSpec.of("SOME-THING", levels=19)
+
+
 def test_before_the_first_trade_there_are_no_statistics() -> None:
     """A market that has not traded has neither bars nor a day."""
     market = Market("BTC-USDT")
-    assert (None, None) == (market.bar("1m"), market.day())
+    assert (None, None, None) == (market.bar("1m"), market.day(), market.window(SECOND))
 
 
 @pytest.mark.parametrize(
@@ -274,6 +328,11 @@ def test_before_the_first_trade_there_are_no_statistics() -> None:
         ("1d", utc(2024, 2, 29), utc(2024, 3, 1)),
         ("1w", utc(2024, 2, 26), utc(2024, 3, 4)),
         ("1M", utc(2024, 2, 1), utc(2024, 3, 1)),
+        ("4h@+08:00", utc(2024, 2, 29, 12), utc(2024, 2, 29, 16)),
+        ("6h@+08:00", utc(2024, 2, 29, 10), utc(2024, 2, 29, 16)),
+        ("1d@+08:00", utc(2024, 2, 28, 16), utc(2024, 2, 29, 16)),
+        ("1w@+08:00", utc(2024, 2, 25, 16), utc(2024, 3, 3, 16)),
+        ("1M@+08:00", utc(2024, 1, 31, 16), utc(2024, 2, 29, 16)),
     ],
 )
 def test_bars_begin_on_utc_boundaries(interval: str, begin: datetime, end: datetime) -> None:
@@ -282,6 +341,18 @@ def test_bars_begin_on_utc_boundaries(interval: str, begin: datetime, end: datet
     bounds = interval_bounds(interval, int(moment.timestamp()) * SECOND)
     expected = tuple(int(bound.timestamp()) * SECOND for bound in (begin, end))
     assert expected == bounds
+
+
+def test_bars_of_utc_8_are_apart_where_they_differ() -> None:
+    """Days of UTC+8 are bars of their own; hours are the same everywhere."""
+    assert ("1h", "6h@+08:00", "1d@+08:00") == tuple(map(shifted_interval, ("1h", "6h", "1d")))
+    market = Market("BTC-USDT", seed=5)
+    closed = [bar for number in range(2_000) for bar in market.step(START_US + number * 60 * SECOND).closed_bars]
+    days = [(one.interval, one.bar.end_time_us // SECOND % 86_400) for one in closed if one.interval.startswith("1d")]
+    assert {("1d", 0), ("1d@+08:00", 16 * 3_600)} == set(days)
+    bar = market.bar("1d@+08:00")
+    assert bar is not None
+    assert 16 * 3_600 == bar.open_time_us // SECOND % 86_400
 
 
 @pytest.mark.parametrize("symbol", ["BTC-USDT", "DOGE-USDT", "SOME-THING"])

@@ -13,6 +13,8 @@ from bt_api_base.testing.binance_frames import (
     MICROSECONDS,
     StreamName,
     aggregate_trade_data,
+    array_data,
+    average_price_data,
     book_ticker_data,
     combined_data,
     depth_data,
@@ -23,10 +25,13 @@ from bt_api_base.testing.binance_frames import (
     partial_depth_data,
     ticker_data,
     trade_data,
+    window_ticker_data,
 )
+from bt_api_base.testing.dialect import ReplyKind
 from bt_api_base.testing.market import AggregateTrade, BestQuote, Market
 from bt_api_base.testing.market_bars import DayStatistics, MarketBar, MarketTrade
 from bt_api_base.testing.market_book import DepthChange, DepthSnapshot
+from bt_api_base.testing.venue_faults import Refused, RequestFaults
 from tests.corpora import corpora_path
 
 TRADE = MarketTrade(3735683260, 1723161255619_123, 61_837_63000000, 4_800_000, buyer_is_maker=True)
@@ -83,11 +88,21 @@ def test_urls(target: str, expected: Target | None) -> None:
         ("btcusdt@depth20@100ms", StreamName("btcusdt", "partialDepth", levels=20, period_ms=100)),
         ("btcusdt@kline_1s", StreamName("btcusdt", "kline", interval="1s", period_ms=1_000)),
         ("btcusdt@kline_1M", StreamName("btcusdt", "kline", interval="1M", period_ms=2_000)),
+        ("btcusdt@kline_1m@+08:00", StreamName("btcusdt", "kline", interval="1m", period_ms=2_000, is_shifted=True)),
+        ("btcusdt@avgPrice", StreamName("btcusdt", "avgPrice", period_ms=1_000)),
+        ("btcusdt@ticker_1h", StreamName("btcusdt", "windowTicker", interval="1h", period_ms=1_000)),
+        ("btcusdt@ticker_1d", StreamName("btcusdt", "windowTicker", interval="1d", period_ms=1_000)),
+        ("!miniTicker@arr", StreamName("", "miniTicker", period_ms=1_000)),
+        ("!ticker_4h@arr", StreamName("", "windowTicker", interval="4h", period_ms=1_000)),
+        ("!ticker@arr", None),
+        ("!ticker_2h@arr", None),
+        ("!miniTicker", None),
+        ("btcusdt@ticker_2h", None),
+        ("btcusdt@kline_1m@+09:00", None),
         ("btcusdt@kline_7m", None),
         ("btcusdt@depth7", None),
         ("btcusdt@depth@50ms", None),
         ("btcusdt@trade@100ms", None),
-        ("!miniTicker@arr", None),
         ("btcusdt", None),
     ],
 )
@@ -315,6 +330,47 @@ def test_streams_per_connection() -> None:
 def test_frames(data: bytes, expected: str) -> None:
     """Events print as the venue's recorded frames of the same values do."""
     assert expected == data.decode()
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (
+            window_ticker_data("BNBBTC", "1h", DayStatistics(BAR, 0, 0), 1675216573749_000),
+            (
+                '{"e":"1hTicker","E":1675216573749,"s":"BNBBTC","p":"0.00010000","P":"0.028","o":"0.35270000"'
+                ',"h":"0.35280000","l":"0.35220000","c":"0.35280000","w":"0.35228372","v":"25877.00000000"'
+                ',"q":"9116.04600000","O":1633998480000,"C":1675216573749,"F":19862761,"L":19862790,"n":30}'
+            ),
+        ),
+        (
+            average_price_data("BTCUSDT", DayStatistics(BAR, 0, 0, 1693907032213_000), 1693907033000_000),
+            '{"e":"avgPrice","E":1693907033000,"s":"BTCUSDT","i":"5m","w":"0.35228372","T":1693907032213}',
+        ),
+        (array_data([]), "[]"),
+        (array_data([lambda divisor: b'{"E":%d}' % divisor, lambda _: b"{}"], MICROSECONDS), '[{"E":1},{}]'),
+    ],
+    ids=["windowTicker", "avgPrice", "no symbols", "symbols"],
+)
+def test_documented_frames(data: bytes, expected: str) -> None:
+    """Events without recorded frames print as the venue's documentation does."""
+    assert expected == data.decode()
+
+
+def test_faults_change_answers() -> None:
+    """A refused stream refuses its request in the venue's form, an ignored one is left out, each so many times."""
+    faults = RequestFaults()
+    client = BinanceClient(combined=True, faults=faults)
+    faults.refuse_stream("a@b", Refused(-1_121, "Invalid symbol."), 1)
+    faults.refuse_stream("a@b", Refused("51001"), 1)
+    faults.ignore_stream("a@b", 1)
+    request = b'{"method":"SUBSCRIBE","params":["c@d","a@b"],"id":1}'
+    answers = [client.answer(request) for _ in range(4)]
+    assert [-1_121, 2, None, None] == [json.loads(one.replies[0].payload).get("code") for one in answers]
+    assert [(), (), ("c@d",), ("a@b",)] == [one.added for one in answers]
+    assert [ReplyKind.REFUSAL, ReplyKind.REFUSAL, ReplyKind.ACK, ReplyKind.ACK] == [
+        one.replies[0].kind for one in answers
+    ]
 
 
 def test_microseconds() -> None:
