@@ -99,6 +99,22 @@ class Venue(ConnectionControls, StreamControls):
         feed = self._feeds.get(stream)
         return [] if feed is None else list(feed.existing)
 
+    def take_existing_ids(self, stream: str) -> list[int]:
+        """Return what `existing_ids` does, and forget it, so that a venue that keeps ids can run for days.
+
+        Args:
+            stream: The stream's name.
+
+        Raises:
+            RuntimeError: The venue does not keep ids, see `keep_ids` among its options.
+        """
+        self._require_ids()
+        feed = self._feeds.get(stream)
+        if feed is None:
+            return []
+        taken, feed.existing = feed.existing, []
+        return taken
+
     def sent_ids(self, stream: str) -> dict[int, list[int]]:
         """Return the ids that were sent of a stream, in the order of sending, by the number of the connection.
 

@@ -84,6 +84,7 @@ class ConnectionStats:
         bad_frames: Frames that could not be decoded.
         unrecognized: Of the control frames, those of a kind the adapter does not translate.
         events: Events delivered.
+        abandoned: Events of a connection that was to take over and did not, or that had been replaced.
         batches: Socket reads.
         duplicates: Events of the wanted channels that were dropped because their consumers had them already.
         gaps: Gaps in the wanted channels.
@@ -106,6 +107,7 @@ class ConnectionStats:
     bad_frames: int
     unrecognized: int
     events: int
+    abandoned: int
     batches: int
     duplicates: int
     gaps: int
@@ -269,6 +271,8 @@ class SupervisedConnection:
             leg.error = WebSocketError(self.config.exchange_name, f"internal failure: {type(error).__name__}: {error}")
             leg.error.__cause__ = error
         finally:
+            if leg.session is not None:
+                leg.session.abandon_held()
             leg.ended.set()
             self._tell()
 
@@ -446,6 +450,8 @@ class SupervisedConnection:
         new.succeeds = False
         self._stats.events += rotation.take_over(drained=True)
         self._rotations += 1
+        if old.session is not None:
+            old.session.retire()  # it may read once more before the cancellation reaches it
         old.scope.cancel()
         self.emit(
             events.Rotated,

@@ -62,6 +62,8 @@ class SessionStats:
         bad_frames: Frames that could not be decoded.
         unrecognized: Of the control frames, those of an unknown kind.
         events: Events delivered to channels.
+        abandoned: Events that came over a connection that was to take over and did not, or that had been replaced. They
+            were not delivered from there.
     """
 
     batches: int = 0
@@ -71,6 +73,7 @@ class SessionStats:
     bad_frames: int = 0
     unrecognized: int = 0
     events: int = 0
+    abandoned: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -258,9 +261,20 @@ class Session:
                 self._not_data(key, items)
 
     def take_over(self) -> None:
-        """Deliver from now on. What is held has been taken by then."""
+        """Deliver from now on. What is held and still wanted has been taken by then."""
+        self.abandon_held()
         self.held = None
         self.subscriber.activate_confirmed()
+
+    def retire(self) -> None:
+        """Deliver nothing any more, as another connection has taken over: what still arrives is held for nobody."""
+        self.held = {}
+
+    def abandon_held(self) -> None:
+        """Forget what is held, and count it."""
+        if self.held:
+            self.stats.abandoned += sum(map(len, self.held.values()))
+            self.held.clear()
 
     def _is_heard(self, entry: ChannelEntry) -> bool:
         """Whether the connection that is to take over has had events of a channel, or this one since it opened."""
