@@ -2,9 +2,11 @@
 
 * `clock`: virtual time on asyncio and trio.
 * `leaks`: the assertion that no task, socket or thread is left.
+* `planted_secret`: credentials that must not turn up in anything that is shown.
 * `cancellation`: an operation cancelled at each of its suspensions.
 * `streams`: byte streams in memory, with scripted faults.
 * `simulated_venue`: a venue on loopback, over markets of its own; `replay_venue`: one that plays recordings back.
+* `faulty_proxy`: a TCP proxy that breaks connections on request, `proxy_faults` being what it can be told.
 * `pytest_plugin`: all of it as pytest fixtures and markers.
 """
 
@@ -24,9 +26,14 @@ if TYPE_CHECKING:
         VirtualTimeLoop as VirtualTimeLoop,
         virtual_backend as virtual_backend,
     )
+    from bt_api_base.testing.faulty_proxy import FaultyProxy as FaultyProxy
     from bt_api_base.testing.leaks import LeakError as LeakError, assert_no_leaks as assert_no_leaks
     from bt_api_base.testing.market import Market as Market, MarketSpec as MarketSpec
     from bt_api_base.testing.peer import Ending as Ending
+    from bt_api_base.testing.planted_secret import (
+        LeakedSecretError as LeakedSecretError,
+        PlantedSecret as PlantedSecret,
+    )
     from bt_api_base.testing.recorded_frames import (
         RecordedFrame as RecordedFrame,
         recorded_frames as recorded_frames,
@@ -42,10 +49,13 @@ if TYPE_CHECKING:
 _MODULES = {
     "CancellationSweep": "cancellation",
     "Ending": "peer",
+    "FaultyProxy": "faulty_proxy",
     "LeakError": "leaks",
+    "LeakedSecretError": "planted_secret",
     "Market": "market",
     "MarketSpec": "market",
     "MemoryByteStream": "streams",
+    "PlantedSecret": "planted_secret",
     "RecordedFrame": "recorded_frames",
     "ReplayVenue": "replay_venue",
     "SimulatedVenue": "simulated_venue",
@@ -68,10 +78,13 @@ __all__ = (
     "VIRTUAL_BACKENDS",
     "CancellationSweep",
     "Ending",
+    "FaultyProxy",
     "LeakError",
+    "LeakedSecretError",
     "Market",
     "MarketSpec",
     "MemoryByteStream",
+    "PlantedSecret",
     "RecordedFrame",
     "ReplayVenue",
     "SimulatedVenue",
