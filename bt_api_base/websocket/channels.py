@@ -169,12 +169,12 @@ class ChannelEntry:
 
     def begin_overlap(self) -> None:
         """A second connection is about to carry the channel as well."""
-        self._overlap = Overlap(self.thread)
+        self._overlap = Overlap(self.thread, self._overlap)
         self._set_guard()
 
     def abandon_overlap(self) -> None:
         """There is no second connection after all."""
-        self._overlap = None
+        self._overlap = None if self._overlap is None else self._overlap.before
         self._set_guard()
 
     def connects(self, held: Sequence[Event]) -> bool | None:
@@ -192,8 +192,7 @@ class ChannelEntry:
             proven: Whether nothing can have been lost between the connections.
         """
         if self._overlap is not None:
-            self._overlap.take_over(now)
-            self.thread.overlapping_until = self._overlap.ends or 0
+            self._overlap.take_over()
         if self.was_active and not proven:
             self.thread.interrupt(now)
         events = self.hand_over(self._look(held)) if held else 0
@@ -202,13 +201,12 @@ class ChannelEntry:
 
     def _look(self, items: Sequence[Event]) -> Sequence[Event]:
         """Take repetitions out and put gaps in."""
-        now = items[0].local_time
         new = items
         if self._overlap is not None:
             new = self._overlap.new(items)
-            if self._overlap.is_over(now):
+            if self._overlap.is_over:
                 self._overlap = None
-        gap = self.thread.resume(now, new[0]) if new else None
+        gap = self.thread.resume(new[0].local_time, new[0]) if new else None
         if self.channel.continuity is Continuity.CONSECUTIVE:
             new = self.thread.check(new)
         self._set_guard()

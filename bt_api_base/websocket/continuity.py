@@ -13,6 +13,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+import anyio
 import attrs
 
 from bt_api_base.containers import Event, Gap, GapReason, OrderBook, OrderBookDelta, Tick, Trade
@@ -101,6 +102,10 @@ def judge(last: Event, event: Event, *, overlapping: bool = False) -> Verdict:
     return Verdict.HOLE if follows is None or follows > before else Verdict.FOLLOWS
 
 
+def _follows(last: Event | None, event: Event) -> bool:
+    return last is None or position(event).follows == position(last).number
+
+
 def _is_old(last: Event, event: Event, steps_back: int) -> bool:
     """Whether an event whose number is not beyond that of ``last`` is a repetition, and no new beginning."""
     if event.server_time and last.server_time:
@@ -119,7 +124,8 @@ class Thread:
         duplicates: Events dropped because the consumers had them already.
         gaps: Gaps found.
         interrupted: Since when something may have been missed, nanoseconds since the epoch; ``None``: not interrupted.
-        overlapping_until: Local time until which a second connection may repeat what the first one delivered.
+        overlapping_until: Until when a second connection may repeat what the first one delivered, in the event loop's
+            time.
     """
 
     exchange_name: str
@@ -128,7 +134,8 @@ class Thread:
     duplicates: int = 0
     gaps: int = 0
     interrupted: int | None = None
-    overlapping_until: int = 0
+    overlapping_until: float = 0.0
+    _resumed: int = 0
 
     @property
     def last_event(self) -> Event | None:
@@ -143,7 +150,8 @@ class Thread:
     def interrupt(self, since: int) -> None:
         """Note that something may be missed from now on; ``since``: where nothing has been delivered yet."""
         if self.interrupted is None:
-            self.interrupted = self.last[-1].local_time if self.last else since
+            heard = self.last[-1].local_time if self.last else since
+            self.interrupted = max(heard, self._resumed)
 
     def resume(self, now: int, event: Event | None = None) -> Gap | None:
         """Note that events arrive again, from ``now`` on.
@@ -154,16 +162,15 @@ class Thread:
         since = self.interrupted
         if since is None or self.tells:
             return None
-        self.interrupted = None
+        self.interrupted, self._resumed = None, now
         return self._gap(GapReason.DISCONNECTED, since, now, event)
 
     def check(self, items: Sequence[Event]) -> Sequence[Event]:
         """Check events that count: ``items`` itself if each follows, else without repetitions and with gaps."""
         last = self.last_event
-        if len(items) == 1 and self.interrupted is None:
-            if last is None or position(items[0]).follows == position(last).number:
-                return items  # nearly always
-        overlapping = bool(items) and items[0].local_time < self.overlapping_until
+        if len(items) == 1 and self.interrupted is None and _follows(last, items[0]):
+            return items  # nearly always
+        overlapping = anyio.current_time() < self.overlapping_until
         changed = False
         kept: list[Event] = []
         for event in items:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import anyio
 import attrs
 import msgspec
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ("Overlap",)
 
-_SETTLE_NS = 5_000_000_000
-"""How long after the take-over the second connection may still send what the first has delivered: as far as venues'
+_SETTLE = 5.0
+"""For how many seconds after the take-over the second connection may still send what the first has delivered: as far as venues'
 servers are apart from each other."""
 
 
@@ -38,25 +39,33 @@ class Overlap:
 
     Attributes:
         thread: What has been delivered.
-        ends: Local time at which the second connection stops repeating; ``None`` while the first one delivers.
+        before: The overlap that brought in the connection that delivers now, which may still repeat what the one
+            before it delivered.
+        ends: When the second connection stops repeating, in the event loop's time; ``None`` while the first delivers.
     """
 
     thread: Thread
-    ends: int | None = None
+    before: Overlap | None = None
+    ends: float | None = None
     _delivered: Counter[Event] = attrs.field(factory=Counter["Event"], init=False)
 
-    def take_over(self, now: int) -> None:
-        """The second connection delivers from ``now`` on (nanoseconds since the epoch)."""
-        self.ends = now + _SETTLE_NS
+    def take_over(self) -> None:
+        """The second connection delivers from now on."""
+        self.before = None
+        self.ends = self.thread.overlapping_until = anyio.current_time() + _SETTLE
 
-    def is_over(self, now: int) -> bool:
+    @property
+    def is_over(self) -> bool:
         """Whether nothing is repeated any more."""
-        return self.ends is not None and now >= self.ends
+        return self.ends is not None and anyio.current_time() >= self.ends
 
     def new(self, items: Sequence[Event]) -> Sequence[Event]:
         """Return what is new in the items of the connection that delivers; ``items`` itself if all are."""
         continuity = self.thread.channel.continuity
         if self.ends is None:
+            if self.before is not None:
+                items = self.before.new(items)
+                self.before = None if self.before.is_over else self.before
             if continuity is Continuity.NONE:
                 self._delivered.update(map(_content, items))
             return items

@@ -88,6 +88,8 @@ class Rotation:
         # told by a gap.
         with anyio.move_on_after(self.config.rotation_timeout):
             await self._until(self._connects)
+        if self.new.ended.is_set():
+            raise self.new.failure
         return not self.old.ended.is_set()
 
     def take_over(self, *, drained: bool) -> int:
@@ -102,11 +104,11 @@ class Rotation:
         held, events, now = session.held or {}, 0, time.time_ns()
         for entry in self.table:
             key = entry.channel.key
-            items = held.get(key, ())
+            items = held.pop(key, ())
             confirmed = session.subscriber.is_confirmed(key)
-            if not confirmed and not drained:
+            if not confirmed:
                 entry.suspend(now)
-            events += entry.take_over(items, now, proven=drained or (confirmed and entry.connects(items) is True))
+            events += entry.take_over(items, now, proven=confirmed and (drained or entry.connects(items) is True))
         session.take_over()
         return events
 
@@ -176,7 +178,8 @@ class Rotation:
             held = session.held.get(entry.channel.key, [])
             if len(held) >= _TRIM_FROM and entry.connects(held):
                 self._connected.add(entry.channel.key)
-                session.held[entry.channel.key] = _beyond(entry, held)
+                session.held[entry.channel.key] = beyond = _beyond(entry, held)
+                entry.thread.duplicates += len(held) - len(beyond)
         session.held_events = sum(map(len, session.held.values()))
         if session.held_events > _MOST_HELD:
             raise WebSocketError(
