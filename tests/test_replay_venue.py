@@ -130,6 +130,41 @@ async def test_a_stall_only_delays() -> None:
         assert list(range(10)) == [message["data"]["n"] async for message in client.messages()]
 
 
+async def test_faults_of_a_stream() -> None:
+    """What is recorded can be withheld, repeated and sent out of order like what is made up."""
+    frames = [frame(stream, number) for number in range(6) for stream in ("a@b", "c@d")]
+    async with ReplayVenue(frames, listen=False) as venue:
+        client = await memory_client(venue, target="/stream?streams=a@b/c@d")
+        venue.skip("a@b")
+        venue.repeat("a@b")
+        venue.reorder("a@b")
+        venue.mute("c@d")
+        await venue.start_replay()
+        received = await client.messages()
+        assert [1, 1, 3, 2, 4, 5] == [message["data"]["n"] for message in received]
+        records = venue.sessions[0].streams
+        assert (6, 1, 1, 1) == (
+            records["a@b"].count,
+            records["a@b"].withheld,
+            records["a@b"].repeated,
+            records["a@b"].displaced,
+        )
+        assert (0, 6) == (records["c@d"].count, records["c@d"].withheld)
+
+
+@pytest.mark.virtual_time
+async def test_a_silence_only_delays_too() -> None:
+    """Nothing of a recording is lost while a connection looks alive and is silent."""
+    async with ReplayVenue([frame("a@b", 0)], listen=False) as venue:
+        client = await memory_client(venue, target="/stream?streams=a@b")
+        venue.stall(10, answers_pings=True)
+        begin = anyio.current_time()
+        await venue.start_replay()
+        await client.receive()
+        assert 10 == pytest.approx(anyio.current_time() - begin)
+        await client.aclose()
+
+
 @pytest.mark.virtual_time
 @pytest.mark.parametrize(
     ("times", "speed", "expected"),
