@@ -23,7 +23,7 @@ _CHANNEL = re.compile(rb'"channel"\s*:\s*"([^"\\]{1,60})"')
 _INSTRUMENT = re.compile(rb'"instId"\s*:\s*"([^"\\]{1,60})"')
 _PLACE = re.compile(r"^(?P<detail>.*) - at `\$\.?(?P<path>.*)`$", re.DOTALL)
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
-_ITEM = re.compile(r"^data\[\.\.\.\]\.?")
+_ITEM = re.compile(r"^data\[0\]\.")
 
 
 class FieldError(ValueError):
@@ -47,7 +47,8 @@ def parse_error(exchange_name: str, frame: bytes | str, error: Exception) -> Dat
         error: What decoding it raised: one of `MALFORMED`.
     """
     payload = frame if isinstance(frame, bytes) else frame.encode("utf-8", "replace")
-    names = (pattern.search(payload, 0, _HEAD_BYTES) for pattern in (_CHANNEL, _INSTRUMENT))
+    head = payload[:_HEAD_BYTES].partition(b"}")[0]
+    names = (pattern.search(head) for pattern in (_CHANNEL, _INSTRUMENT))
     channel = ":".join(name[1].decode("utf-8", "replace") for name in names if name)
     detail, field = _explain(error)
     if len(detail) > _LONGEST_DETAIL:  # a decoder may repeat what it was given
