@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.corpora import corpora_path
 
-HANDMADE = Path(__file__).parent / "fixtures" / "binance_spot"
+FIXTURES = Path(__file__).parent / "fixtures"
 
 
 def read_frames(path: Path) -> list[bytes]:
@@ -14,14 +14,15 @@ def read_frames(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines()
 
 
-def handmade(channel: str) -> list[bytes]:
+def handmade(channel: str, market: str = "binance_spot") -> list[bytes]:
     """Return the hand-made frames of a channel."""
-    return read_frames(HANDMADE / f"{channel}.handmade.jsonl")
+    return read_frames(FIXTURES / market / f"{channel}.handmade.jsonl")
 
 
-def all_handmade() -> list[bytes]:
-    """Return every hand-made frame."""
-    paths = sorted(path for path in HANDMADE.glob("*.jsonl") if not path.name.endswith(".meta.jsonl"))
+def all_handmade(market: str = "binance_spot") -> list[bytes]:
+    """Return every hand-made frame of a market."""
+    found = (FIXTURES / market).glob("*.jsonl")
+    paths = sorted(path for path in found if not path.name.endswith(".meta.jsonl"))
     return [frame for path in paths for frame in read_frames(path)]
 
 

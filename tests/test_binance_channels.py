@@ -11,7 +11,7 @@ from bt_api_base.exceptions import InvalidSymbolError, SubscribeError
 from bt_api_base.venues.binance import BinanceSpotAdapter
 from bt_api_base.venues.binance.symbols import split_venue_symbol
 from bt_api_base.venues.binance.topics import INTERVALS, STREAMS, TOPICS
-from bt_api_base.websocket.adapter import Channel
+from bt_api_base.websocket.adapter import Channel, Continuity
 
 
 @pytest.fixture
@@ -163,6 +163,33 @@ def test_bad_parameter_is_refused_with_those_there_are(
     """An unknown parameter or value is an error that lists what may be given."""
     with pytest.raises(SubscribeError, match=says):
         adapter.channel(topic, "BTC-USDT", params)
+
+
+@pytest.mark.parametrize(
+    ("topic", "continuity", "quiet_after"),
+    [
+        ("ticker", Continuity.INCREASING, None),
+        ("ticker_24h", Continuity.INCREASING, 30.0),
+        ("ticker_1h", Continuity.INCREASING, 30.0),
+        ("mini_ticker", Continuity.INCREASING, 30.0),
+        ("trade", Continuity.CONSECUTIVE, None),
+        ("agg_trade", Continuity.CONSECUTIVE, None),
+        ("depth", Continuity.INCREASING, None),
+        ("depth_diff", Continuity.CONSECUTIVE, None),
+        ("kline", Continuity.NONE, None),
+    ],
+)
+def test_what_a_channels_order_and_pace_tell(
+    adapter: BinanceSpotAdapter, topic: str, continuity: Continuity, quiet_after: float | None
+) -> None:
+    """Ids that count up show holes; only what comes by the clock can be too silent."""
+    channel = adapter.channel(topic, "BTC-USDT")
+    assert (continuity, quiet_after, "", False) == (
+        channel.continuity,
+        channel.quiet_after,
+        channel.endpoint,
+        channel.private,
+    )
 
 
 # -- symbols ---------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ class UsdmListenKeyLease(SessionLease):
         client: ClientFactory | None = None,
         delete_on_close: bool = False,
     ) -> None:
-        self._url = rest_url.rstrip("/") + _PATH
+        self.url = rest_url.rstrip("/") + _PATH
         self._credentials = credentials
         self._client = _direct_client if client is None else client
         self._delete_on_close = delete_on_close
@@ -88,7 +88,7 @@ class UsdmListenKeyLease(SessionLease):
         answer = await self._request("POST")
         key = answer.get("listenKey")
         if not isinstance(key, str) or not key or len(key) > _LONGEST_KEY:
-            raise RequestFailedError(EXCHANGE_NAME, self._url, "the answer has no listen key in it")
+            raise RequestFailedError(EXCHANGE_NAME, self.url, "the answer has no listen key in it")
         register_secret(key)  # for good: others in this process may have the same one
         return key
 
@@ -123,11 +123,11 @@ class UsdmListenKeyLease(SessionLease):
         try:
             async with self._client() as client:
                 headers = {"X-MBX-APIKEY": self._credentials.api_key.reveal()}
-                response = await client.request(method, self._url, headers=headers)
+                response = await client.request(method, self.url, headers=headers)
         except httpx.TimeoutException:
-            failure = RequestTimeoutError(EXCHANGE_NAME, self._url)
+            failure = RequestTimeoutError(EXCHANGE_NAME, self.url)
         except httpx.HTTPError as error:
-            failure = NetworkError(EXCHANGE_NAME, f"{method} {self._url}: {type(error).__name__}: {error}")
+            failure = NetworkError(EXCHANGE_NAME, f"{method} {self.url}: {type(error).__name__}: {error}")
         else:
             return self._answer(response)
         raise failure
@@ -158,7 +158,7 @@ class UsdmListenKeyLease(SessionLease):
             raise RateLimitError(EXCHANGE_NAME, _retry_after(response), detail, **known)
         if status == 401 or code in NOT_THIS_KEY:
             raise AuthenticationError(EXCHANGE_NAME, f"{detail} for the listen key", **known)
-        raise RequestFailedError(EXCHANGE_NAME, self._url, status_code=status, **known)
+        raise RequestFailedError(EXCHANGE_NAME, self.url, status_code=status, **known)
 
 
 def _direct_client() -> httpx.AsyncClient:

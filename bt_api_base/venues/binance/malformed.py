@@ -24,7 +24,7 @@ _LONGEST_DETAIL = 400
 """Characters of a decoder's explanation that are kept."""
 
 _STREAM = re.compile(rb'"stream"\s*:\s*"([^"\\]{1,100})"')
-_NAME_OF_STREAM = re.compile(rb'"stream"\s*:\s*"[^"]*')
+_OPAQUE = re.compile(rb"[A-Za-z0-9_-]{32,}")
 _PLACE = re.compile(r"^(?P<detail>.*) - at `\$\.?(?P<path>.*)`$", re.DOTALL)
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
 
@@ -63,7 +63,7 @@ def parse_error(table: TopicTable, frame: bytes | str, error: Exception, *, priv
         exchange_name=table.exchange_name,
         channel=channel,
         field=field,
-        payload=_NAME_OF_STREAM.sub(b'"stream":"***', payload, count=1) if private else payload,
+        payload=_OPAQUE.sub(b"***", payload) if private else payload,  # a listen key, wherever it stands
     )
 
 

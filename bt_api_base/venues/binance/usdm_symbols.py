@@ -49,8 +49,9 @@ def parse_contract(exchange_name: str, symbol: str) -> tuple[str, str]:
         if pair.isalnum() and (_DATE.fullmatch(expiry) if underscore else True):
             return split_contract(text), text
     else:
-        base, quote, expiry, *rest = [*text.split("-"), _PERPETUAL][:4]
-        if base.isalnum() and quote.isalnum() and (not rest or rest == [_PERPETUAL]):
+        base, quote, *rest = text.split("-")
+        expiry = rest[0] if rest else _PERPETUAL
+        if base.isalnum() and quote.isalnum() and len(rest) <= 1:
             if expiry == _PERPETUAL:
                 return f"{base}-{quote}-{_PERPETUAL}", base + quote
             if _DATE.fullmatch(expiry):
