@@ -6,6 +6,7 @@ It is found by pytest wherever this package is installed, and does nothing until
 * ``bt_api_memory_streams``: a fixture that makes both ends of a connection in memory.
 * ``bt_api_sweep_cancellation``: a fixture that cancels an operation at each of its suspensions.
 * ``bt_api_simulated_venue``: a fixture with a simulated venue, running on loopback for the length of the test.
+* ``planted_secret``: a fixture with fake credentials, which fails the test if they are logged, printed or warned about.
 
 Asynchronous tests and fixtures run under anyio's own pytest plugin, on whichever event loop it is told.
 """
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
     from bt_api_base.testing.cancellation import CancellationSweep
+    from bt_api_base.testing.planted_secret import PlantedSecret
     from bt_api_base.testing.simulated_venue import SimulatedVenue
     from bt_api_base.testing.streams import MemoryByteStream
 
@@ -81,10 +83,19 @@ async def bt_api_simulated_venue(anyio_backend: object) -> AsyncGenerator[Simula
         yield venue
 
 
+@pytest.fixture
+def planted_secret(request: pytest.FixtureRequest) -> Generator[PlantedSecret]:
+    """Plant fake credentials, and search all that was logged, printed and warned about when the test is over."""
+    from bt_api_base.testing._planted_fixture import watched
+
+    yield from watched(request)
+
+
 __all__ = (
     "bt_api_memory_streams",
     "bt_api_simulated_venue",
     "bt_api_sweep_cancellation",
+    "planted_secret",
     "pytest_configure",
     "pytest_pyfunc_call",
 )

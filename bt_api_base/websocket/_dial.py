@@ -8,6 +8,7 @@ import ssl
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import unquote, unquote_plus
 
 import anyio
 import attrs
@@ -45,6 +46,7 @@ _TEMPORARY_REFUSALS: Final = frozenset({403, 408, 418, 425, 429})
 (Binance: 403 for its web application firewall, 418 for a banned address)."""
 
 _OWN_HEADERS: Final = frozenset({"connection", "upgrade", "content-length", "transfer-encoding"})
+_HARMLESS_HEADERS: Final = frozenset({"accept", "accept-language", "host", "origin", "user-agent"})
 _HEADER_NAME: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: ([^\r\n]*))?\r?\n")
@@ -163,7 +165,7 @@ async def dial(
                     standard_compatible=False,
                 )
             phase = "in the opening handshake"
-            first_bytes, response_headers = await _shake_hands(stream, protocol, uri)
+            first_bytes, response_headers = await _shake_hands(stream, protocol, uri, headers or {})
             return Dialled(stream=stream, protocol=protocol, first_bytes=first_bytes, response_headers=response_headers)
         raise _error(uri, f"no answer within {connect_timeout:g} s while {phase}", TimeoutError())
     except BaseException as error:
@@ -190,7 +192,7 @@ def connect_error(uri: WebSocketURI, phase: str, error: BaseException) -> WebSoc
 
 
 async def _shake_hands(
-    stream: ByteStream, protocol: LenientCloseProtocol, uri: WebSocketURI
+    stream: ByteStream, protocol: LenientCloseProtocol, uri: WebSocketURI, sent: Mapping[str, str]
 ) -> tuple[bytes, Mapping[str, str]]:
     """Send the request and read the response; return what came after it, and its headers."""
     await stream.send(b"".join(protocol.data_to_send()))
@@ -217,7 +219,7 @@ async def _shake_hands(
         return rest, _flat_headers(cast("Response", response))
     await _read_refusal(stream, protocol, rest)
     # Not "from" the protocol's exception: its repr has the whole response, and the response may repeat a secret.
-    raise _refusal(uri, protocol, bytes(head[:end])) from None
+    raise _refusal(uri, protocol, bytes(head[:end]), sent) from None
 
 
 async def _read_refusal(stream: ByteStream, protocol: LenientCloseProtocol, rest: bytes) -> None:
@@ -235,35 +237,47 @@ async def _read_refusal(stream: ByteStream, protocol: LenientCloseProtocol, rest
                 return
 
 
-def _refusal(uri: WebSocketURI, protocol: LenientCloseProtocol, head: bytes) -> WebSocketError:
+def _refusal(uri: WebSocketURI, protocol: LenientCloseProtocol, head: bytes, sent: Mapping[str, str]) -> WebSocketError:
     """Describe a handshake that failed after a response had come."""
     status_line = _STATUS_LINE.match(head)
     if status_line is None:
         return _error(uri, "the answer to the opening handshake is not HTTP")
     status, phrase = int(status_line[1]), (status_line[2] or b"").decode("latin-1")
     if status == 101:
-        return _error(uri, f"the server's handshake is invalid: {protocol.handshake_exc}")
+        detail = f"the server's handshake is invalid: {protocol.handshake_exc}"
+        return _error(uri, _without_secrets(detail, uri, sent))
     if not isinstance(protocol.handshake_exc, InvalidStatus):
-        return refusal_error(uri, status, phrase, b"", {})
+        return refusal_error(uri, status, phrase, b"", {}, sent)
     response = protocol.handshake_exc.response
-    return refusal_error(uri, status, phrase, bytes(response.body), _flat_headers(response))
+    return refusal_error(uri, status, phrase, bytes(response.body), _flat_headers(response), sent)
 
 
-def refusal_error(
-    uri: WebSocketURI, status: int, phrase: str, body: bytes, headers: Mapping[str, str]
+def refusal_error(  # noqa: PLR0917 - the parts of a response, in their order
+    uri: WebSocketURI, status: int, phrase: str, body: bytes, headers: Mapping[str, str], sent: Mapping[str, str]
 ) -> WebSocketError:
-    """Describe a handshake that the server refused with an HTTP response; its headers' names are in lower case."""
+    """Describe a handshake that the server refused with an HTTP response.
+
+    Args:
+        uri: Where the connection was to lead.
+        status: The response's status,
+        phrase: its reason phrase,
+        body: its body,
+        headers: and its headers, their names in lower case.
+        sent: The caller's own headers of the request; what a server repeats of their values is blanked out.
+    """
+    phrase = _without_secrets(phrase, uri, sent)
     detail = f"the server refused the connection with HTTP {status} {phrase}".rstrip()
     if 300 <= status < 400:
         # To follow it would be to send credentials wherever the server points to.
         detail += "; redirects are not followed"
-    words = body.decode(errors="replace")[:_REFUSAL_BODY_SHOWN]
+    # Cut last: half a secret would not be recognized.
+    words = _without_secrets(body.decode(errors="replace"), uri, sent)[:_REFUSAL_BODY_SHOWN]
     return WebSocketError(
         "",
         detail,
         url=safe_url(uri),
         venue_code=status,
-        venue_message=_without_secrets(words, uri) or None,
+        venue_message=words or None,
         retryable=status >= 500 or status in _TEMPORARY_REFUSALS,
         retry_after=_retry_after(headers),
     )
@@ -297,10 +311,15 @@ def tls_error(uri: WebSocketURI, error: ssl.SSLError) -> WebSocketError:
     return WebSocketError("", detail, url=safe_url(uri), retryable=not hopeless)
 
 
-def _without_secrets(text: str, uri: WebSocketURI) -> str:
-    """Blank out what a server may repeat of the URL's query and user information."""
-    secrets = {value for value in re.split(r"[&=]", uri.query) if len(value) > 3} | {uri.query, uri.password or ""}
-    for secret in sorted(secrets - {""}, key=len, reverse=True):
+def _without_secrets(text: str, uri: WebSocketURI, sent: Mapping[str, str]) -> str:
+    """Blank out what a server may repeat of a request: of the URL what `safe_url` leaves out, and of its headers."""
+    parts = {uri.query, *re.split(r"[&=]", uri.query), *_LONG_SEGMENT.findall(uri.path)}
+    parts.update(part for part in (uri.username, uri.password) if part)
+    for name, value in sent.items():
+        if name.lower() not in _HARMLESS_HEADERS:
+            parts.update((value, *value.split()))
+    secrets = {spelling for part in parts if len(part) > 3 for spelling in (part, unquote(part), unquote_plus(part))}
+    for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     return " ".join(text.split())
 

@@ -319,12 +319,13 @@ async def open_trio_websocket(
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         if failure is None:
-            raise _translated(uri, dialled.phase, group) from None
+            failure = _translated(uri, dialled.phase, group, headers or {})
     finally:
         if dialled.stream is not None:
             with anyio.CancelScope(shield=True):
                 await trio.aclose_forcefully(dialled.stream)
     if failure is not None:
+        # Here, because the group would stay in sight as the context, with a refusal that may repeat a secret in it.
         raise failure
 
 
@@ -391,7 +392,9 @@ async def _connect(
     return dialled.stream
 
 
-def _translated(uri: WebSocketURI, phase: str, group: BaseExceptionGroup[BaseException]) -> BaseException:
+def _translated(
+    uri: WebSocketURI, phase: str, group: BaseExceptionGroup[BaseException], sent: Mapping[str, str]
+) -> BaseException:
     """Return what a nursery wrapped, as one of our exceptions where it is about the connection."""
     leaves = [leaf for leaf in _leaves(group) if not isinstance(leaf, trio.Cancelled)]
     if not leaves:
@@ -399,7 +402,7 @@ def _translated(uri: WebSocketURI, phase: str, group: BaseExceptionGroup[BaseExc
     error = leaves[0]
     if isinstance(error, trio_websocket.ConnectionRejected):
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in error.headers or ()}
-        return refusal_error(uri, error.status_code, "", error.body or b"", headers)
+        return refusal_error(uri, error.status_code, "", error.body or b"", headers, sent)
     if isinstance(error, trio.BrokenResourceError) and isinstance(error.__cause__, ssl.SSLError):
         failure = tls_error(uri, error.__cause__)
         failure.__cause__ = error.__cause__

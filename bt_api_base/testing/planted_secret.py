@@ -1,0 +1,188 @@
+"""Credentials that must not turn up anywhere, and the search for them.
+
+A test asks for the fixture `planted_secret`, gives what it returns to the code under test, and goes on as any test.
+When it is over, everything that was logged, printed or warned about is searched, and the test fails if a planted value
+is found, in plain or in one of the spellings that hide it from a plain search: quoted for a URL, Base64 (also in the
+middle of something longer, as in HTTP's Basic), hexadecimal, escaped, in another case, backwards, or a part of it.
+
+Example:
+    ```python
+    async def test_a_refused_key_is_not_shown(planted_secret):
+        with pytest.raises(AuthenticationError) as caught:
+            await log_in(planted_secret.credentials)
+        planted_secret.check(caught.value)
+    ```
+
+It finds what is handed to it. A core dump, a debugger or a traceback with local variables shows more.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import secrets
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, quote_plus
+
+from bt_api_base._redaction import forget_secret
+from bt_api_base.security import Credentials
+from bt_api_base.testing._shown_texts import shown_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ("LeakedSecretError", "PlantedSecret", "RecordingHandler")
+
+_FRAGMENT: Final = 12
+"""Characters of a planted value that count as a leak, as when a text was cut off in its middle."""
+
+_MIN_LENGTH: Final = 16
+"""A shorter value could be found by chance."""
+
+
+class LeakedSecretError(AssertionError):
+    """A planted value was found. The text says which, in which spelling and where, and never what it is."""
+
+
+class PlantedSecret:
+    """Fake credentials, new for each test, and the search for them.
+
+    Attributes:
+        value: A planted value like others, for wherever one is enough.
+        credentials: An API key, a secret and a passphrase; all planted.
+    """
+
+    def __init__(self) -> None:
+        self._planted: dict[str, list[tuple[str, str]]] = {}
+        self._forgettable: list[str] = []
+        self.value = self.plant("value")
+        # Like real ones: letters and digits; more of them; and characters that every encoding treats in its own way.
+        key, secret, phrase = self.plant("api_key"), self.plant("secret", length=64), self.plant("passphrase", odd=True)
+        self.credentials = Credentials(key, secret, phrase)
+        self._forgettable += (key, secret, phrase)
+
+    def plant(self, name: str, value: str | None = None, *, length: int = 40, odd: bool = False) -> str:
+        """Return a value that must not turn up from now on.
+
+        Args:
+            name: What the error is to call it.
+            value: A value that came about elsewhere, such as a session key; ``None``: a new one at random.
+            length: Characters of a new one.
+            odd: Whether a new one has characters in it that are quoted in URLs, JSON and elsewhere.
+        """
+        if value is None:
+            value = secrets.token_hex(length)[: length - 1]
+            # In both cases, so that a change of case shows; and beginning with a letter, as a number would be another.
+            value = "k" + "".join(one.upper() if secrets.randbelow(2) else one for one in value)
+            if odd:
+                value = f"{value[:8]} +{value[8:16]}/&={value[16:24]}%\"'{value[24:]}\\é"
+        elif len(value) < _MIN_LENGTH:
+            raise ValueError(f"a planted value has at least {_MIN_LENGTH} characters, or it would be found by chance")
+        self._planted[name] = list(_spellings(value))
+        return value
+
+    def find(self, text: str | bytes) -> str:
+        """Return the name and the spelling of a planted value in a text; nothing if there is none."""
+        if isinstance(text, bytes):
+            # Each byte as one character, and again as what they may be text in.
+            return self.find(text.decode("latin-1")) or self.find(text.decode("utf-8", "ignore"))
+        folded = text.casefold()
+        for name, spellings in self._planted.items():
+            for spelling, needle in spellings:
+                if needle in folded:
+                    return f"{name} ({spelling})"
+        return ""
+
+    def check(self, *objects: object) -> None:
+        """Look for the planted values in whatever shows of objects.
+
+        Searched are, of each: its `repr`, `str` and `format`; its pickle; how json, msgspec and attrs serialize it; of
+        a text or of bytes, itself; of collections, every item; of an exception, its traceback as Python prints it, its
+        arguments, attributes and notes, and all of that of its cause, its context (also where it is suppressed) and
+        the exceptions in a group.
+
+        Raises:
+            LeakedSecretError: One was found.
+        """
+        for place, text in shown_texts(objects):
+            self._fail_if_found(text, place)
+
+    def check_text(self, text: str | bytes, place: str) -> None:
+        """Look for the planted values in a text.
+
+        Args:
+            text: The text.
+            place: Where it is from, for the error.
+
+        Raises:
+            LeakedSecretError: One was found.
+        """
+        self._fail_if_found(text, place)
+
+    def _fail_if_found(self, text: str | bytes, place: str) -> None:
+        found = self.find(text)
+        if found:
+            # Not the text: the report of a failed test is read by many. Raised outside of any handler, as the context
+            # of an exception would show it too.
+            raise LeakedSecretError(f"a planted secret shows: {found} in {place}")
+
+    def forget(self) -> None:
+        """Let the planted values no longer be masked by this package; for the end of a test."""
+        for value in self._forgettable:
+            forget_secret(value)
+
+
+class RecordingHandler(logging.Handler):
+    """Keeps what shows of each record of standard logging.
+
+    Args:
+        note: Told a place and a text.
+    """
+
+    def __init__(self, note: Callable[[str, str | bytes], None]) -> None:
+        super().__init__(logging.NOTSET)
+        self._note = note
+        self._formatter = logging.Formatter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the record's text, arguments and exception."""
+        place = f"a log record of {record.name!r}"
+        try:
+            self._note(place, self._formatter.format(record))
+        except Exception as error:  # noqa: BLE001 - a record that cannot be formatted: what it is made of is kept below
+            self._note(place, repr(error))
+        for shown_place, text in shown_texts((vars(record),)):
+            self._note(f"{place}, {shown_place}", text)
+
+
+def _spellings(value: str) -> Iterable[tuple[str, str]]:
+    """Yield the ways in which a value is searched for, with their names, in lower case."""
+    found: dict[str, str] = {}
+    for name, spelling in _every_spelling(value):
+        found.setdefault(spelling.casefold(), name)
+    for needle, name in found.items():
+        yield name, needle
+
+
+def _every_spelling(value: str) -> Iterable[tuple[str, str]]:
+    encoded = value.encode()
+    yield "plain", value
+    yield "URL-quoted", quote(value, safe="")
+    yield "URL-quoted", quote(value)
+    yield "URL-quoted", quote_plus(value)
+    yield "URL-quoted twice", quote(quote(value, safe=""), safe="")
+    yield "escaped", json.dumps(value)[1:-1]
+    yield "escaped", json.dumps(value, ensure_ascii=False)[1:-1]
+    yield "escaped", repr(value)[1:-1]
+    yield "escaped", repr(encoded)[2:-1]
+    yield "hexadecimal", encoded.hex()
+    yield "backwards", value[::-1]
+    yield "bytes as characters", encoded.decode("latin-1")
+    for alphabet in (base64.b64encode, base64.urlsafe_b64encode):
+        for offset in range(3):
+            # Three bytes make four characters. The ones at the ends depend on what is before and behind.
+            text = alphabet(bytes(offset) + encoded).decode().rstrip("=")
+            yield "Base64", text[(0, 2, 3)[offset] : -1 if len(bytes(offset) + encoded) % 3 else None]
+    for start in range(len(value) - _FRAGMENT + 1):
+        yield "a part of it", value[start : start + _FRAGMENT]
