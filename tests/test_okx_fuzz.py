@@ -15,7 +15,16 @@ from hypothesis import example, given, settings, strategies as st
 from bt_api_base.containers import Event, Tick
 from bt_api_base.exceptions import DataParseError
 from bt_api_base.venues.okx import OkxSpotAdapter
-from bt_api_base.websocket.adapter import Ack, Heartbeat, LoggedIn, LoginRefused, Notice, Refusal, Unrecognized
+from bt_api_base.websocket.adapter import (
+    Ack,
+    Heartbeat,
+    LoggedIn,
+    LoginRefused,
+    Malformed,
+    Notice,
+    Refusal,
+    Unrecognized,
+)
 from tests.okx_frames import all_handmade, recorded
 from tests.test_binance_fuzz import JSON, MUTATIONS, SEED, containers_of, mutate
 
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ANSWERS = {"refused", "control", "event"}
-CONTROL = (Ack, Heartbeat, LoggedIn, LoginRefused, Notice, Refusal, Unrecognized)
+CONTROL = (Ack, Heartbeat, LoggedIn, LoginRefused, Malformed, Notice, Refusal, Unrecognized)
 MEANINGS = (*get_args(Event), *CONTROL)
 
 WORDS = (
@@ -110,6 +119,38 @@ def test_damaged_frames_raise_nothing_but_parse_errors() -> None:
     assert ANSWERS == answers.keys()
     # The damage is neither so light that nothing is refused, nor so heavy that nothing is read.
     assert min(answers["refused"], answers["event"], answers["control"]) > MUTATIONS / 50
+
+
+def one_by_one(adapter: OkxSpotAdapter, frames: Sequence[bytes | str]) -> list[Any]:
+    """Return what each frame means by itself; a bad one's error as text."""
+    decoded: list[Any] = []
+    for frame in frames:
+        try:
+            decoded.append(adapter.decode_frame(frame, 1))
+        except DataParseError as error:
+            decoded.append(str(error))
+    return decoded
+
+
+def test_batches_mean_what_their_frames_mean() -> None:
+    """Frames of one kind that are decoded together, with damaged ones among them or not, are read as one by one."""
+    rng = random.Random(SEED + 3)
+    frames = sources()
+    alike = [frame for frame in frames if frame.startswith(b'{"arg":{"channel":"trades"')]
+    for number in range(1_000):
+        batch: list[bytes | str] = list(rng.choices(alike if number % 2 else frames, k=rng.randrange(8, 24)))
+        if number % 3 == 0:
+            batch[rng.randrange(len(batch))] = mutate(frames, rng)
+        first, second = OkxSpotAdapter(), OkxSpotAdapter()
+        for adapter in (first, second):
+            adapter.subscribe_frame(1, [adapter.channel("trade", "BTC-USDT")])
+            adapter.decode_batch(alike, 1)
+        decoded = first.decode_batch(batch, 1)
+        texts = [
+            str(items[0].error) if key is None and isinstance(items[0], Malformed) else (key, items)
+            for key, items in decoded
+        ]
+        assert one_by_one(second, batch) == texts
 
 
 def test_undamaged_frames_decode_after_all_that() -> None:

@@ -50,6 +50,12 @@ _Route = tuple[Callable[[bytes], Any], Converter, str, str]
 _END_OF_ARG = b'},"'
 """What stands between a frame's channel and the rest."""
 
+_DECODE_ALIKE = {topic.decode: topic.decode_alike for topic in TOPICS.values()}
+"""By the decoder of one frame, the decoder of several of the same kind."""
+
+_FEW = 8
+"""Frames in a batch below which it is not worth looking whether they are alike."""
+
 _MOST_ROUTES = 4096
 """Routes learned from frames, at most: several times the channels one connection may carry."""
 
@@ -274,6 +280,37 @@ class OkxAdapter(StreamAdapter):
         except (KeyError, *MALFORMED):
             pass  # anything but well-formed data of a known channel
         return self._decode_any(frame, local_time)
+
+    @override
+    def decode_batch(self, frames: Sequence[bytes | str], local_time: int) -> Sequence[Decoded]:
+        """Decode a batch of frames, on the hot path.
+
+        In a flood most batches hold frames of one kind: those are decoded as one JSON array, which spares a call of the
+        decoder for each of them.
+        """
+        decoded = self._decode_alike(frames, local_time) if len(frames) >= _FEW else None
+        return super().decode_batch(frames, local_time) if decoded is None else decoded
+
+    def _decode_alike(self, frames: Sequence[bytes | str], local_time: int) -> list[Decoded] | None:
+        """Decode frames that are all of one kind; ``None`` if they are not, or if anything is wrong with any."""
+        try:
+            batch = cast("Sequence[bytes]", frames)
+            routes = self._routes
+            found = [routes[frame.partition(_END_OF_ARG)[0]] for frame in batch]
+            decode = found[0][0]
+            for route in found:
+                if route[0] is not decode:
+                    return None
+            messages = _DECODE_ALIKE[decode](b"[" + b",".join(batch) + b"]")
+            if len(messages) != len(found):
+                return None
+            name = self.exchange_name
+            return [
+                (key, convert(message, name, symbol, local_time))
+                for message, (_, convert, key, symbol) in zip(messages, found, strict=True)
+            ]
+        except (KeyError, TypeError, *MALFORMED):
+            return None  # a control frame, a channel not seen before, text, or a bad frame: one by one finds out
 
     def _decode_any(self, frame: bytes | str, local_time: int) -> Decoded:
         """Decode a frame of any kind, in its own time, and say precisely what is wrong with a bad one."""

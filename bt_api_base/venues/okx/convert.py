@@ -93,13 +93,13 @@ def trades(frame: wire.Frame[wire.Trade], exchange_name: str, symbol: str, local
             Trade(
                 exchange_name,
                 data.symbol,
-                data.timestamp * _MS,
+                time := data.timestamp * _MS,
                 local_time,
                 data.trade_id,
                 data.price,
                 data.volume,
                 data.side,
-                data.timestamp * _MS,
+                time,
                 data.trade_id if data.count == 1 else None,
                 data.trade_id if data.count != "" else None,
             )

@@ -100,6 +100,7 @@ class Topic:
         recoverable: Whether what is missing can be fetched, or what follows makes up for it.
         other_names: Further names of the topic; case and underscores do not matter.
         decode: Decodes a frame.
+        decode_alike: Decodes several frames of the topic that were joined to a JSON array.
     """
 
     name: str
@@ -117,9 +118,12 @@ class Topic:
     recoverable: bool = True
     other_names: tuple[str, ...] = ()
     decode: Callable[[bytes], Any] = attrs.field(init=False, repr=False)
+    decode_alike: Callable[[bytes], Any] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "decode", _decoder(self.frame))
+        frame: Any = self.frame  # a type that is a value here, which type checkers cannot follow
+        object.__setattr__(self, "decode", _decoder(frame))
+        object.__setattr__(self, "decode_alike", _decoder(list[frame]))
 
     @property
     def is_private(self) -> bool:
