@@ -16,7 +16,6 @@ import attrs
 import msgspec
 import pytest
 
-from bt_api_base._redaction import forget_secret
 from bt_api_base.exceptions import ConfigurationError, WebSocketError
 from bt_api_base.security import Credentials, Secret
 from bt_api_base.security.recipes import (
@@ -56,8 +55,9 @@ class Account:
 @pytest.fixture
 def secret() -> Any:
     """A secret, which is not masked by its value after the test."""
-    yield Secret(VALUE)
-    forget_secret(VALUE)
+    secret = Secret(VALUE)
+    yield secret
+    secret.forget()
 
 
 class TestSecret:
@@ -144,6 +144,20 @@ class TestSecret:
         error = WebSocketError("VENUE", f"no such key: {secret.reveal()}", venue_message=f"<{secret.reveal()}>")
         assert VALUE not in f"{error!r} {error}"
 
+    def test_is_masked_until_it_is_forgotten(self, secret: Secret) -> None:
+        """A session key that has expired is no secret, and need not make every record more expensive."""
+        secret.forget()
+        assert VALUE in WebSocketError("", f"<{VALUE}>").detail
+        secret.forget()
+        assert "<***>" == WebSocketError("", f"<{Secret(VALUE).reveal()}>").detail
+
+    def test_only_the_newest_are_masked(self, secret: Secret) -> None:
+        """However many are made, the cost of a record stays bounded."""
+        many = [Secret(f"number-{number:03}") for number in range(64)]
+        assert f"<{VALUE}> ***" == WebSocketError("", f"<{VALUE}> number-000").detail
+        for one in many:
+            one.forget()
+
     def test_short_ones_mask_nothing(self) -> None:
         """Or every second word would be missing."""
         Secret("venue")
@@ -192,7 +206,6 @@ class TestCredentials:
         caplog.set_level(logging.DEBUG)
         logging.getLogger("program").debug("connecting with %s %r", Credentials(VALUE, VALUE), Credentials("a", VALUE))
         assert VALUE not in caplog.text
-        forget_secret(VALUE)
 
 
 class TestSigning:

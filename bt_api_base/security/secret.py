@@ -3,24 +3,44 @@
 from __future__ import annotations
 
 import hmac
+import threading
 from typing import Any, Final, NoReturn
 
 from typing_extensions import Self, override
 
-from bt_api_base._redaction import MASK, register_secret
+from bt_api_base._redaction import MASK, forget_secret, register_secret
 
 __all__ = ("Secret",)
 
-_MIN_REGISTERED: Final = 8
+_MIN_MASKED: Final = 8
 """Shorter texts are not masked by value: they occur in other words, and are no good secrets."""
+
+_MAX_MASKED: Final = 64
+"""Texts that are masked by value at a time: each makes every log record a little more expensive."""
+
+_masked: Final[dict[str, None]] = {}
+_lock: Final = threading.Lock()
+
+
+def _mask(value: str) -> None:
+    """Mask a text from now on, in place of the oldest one if there are many."""
+    with _lock:
+        if value in _masked:
+            return
+        register_secret(value)
+        _masked[value] = None
+        if len(_masked) > _MAX_MASKED:
+            oldest = next(iter(_masked))
+            del _masked[oldest]
+            forget_secret(oldest)
 
 
 class Secret:
     """A text that shows in no repr, format, log, pickle or serialization; `reveal` is the only way to it.
 
-    From its creation on, until the program ends, the text is also masked wherever it turns up in the exceptions and
-    log records of this package, say because a venue repeats an API key in its answer. That holds for texts of eight
-    characters and more.
+    From its creation on the text is also masked wherever it turns up in the exceptions and log records of this package,
+    say because a venue repeats an API key in its answer. That holds for texts of eight characters and more, for the 64
+    newest of them, and until `forget`.
 
     A copy is the object itself. It cannot be pickled: what goes to another process is revealed on purpose, or read
     there from where it was read here.
@@ -36,12 +56,18 @@ class Secret:
             # Only the kind: what was given may be the secret in another form.
             raise TypeError(f"a Secret is made from text, not from {type(value).__name__}")
         self._value = value
-        if len(value) >= _MIN_REGISTERED:
-            register_secret(value)
+        if len(value) >= _MIN_MASKED:
+            _mask(value)
 
     def reveal(self) -> str:
         """Return the text, for the one place that needs it."""
         return self._value
+
+    def forget(self) -> None:
+        """Mask the text no longer where others show it: a session key, say, that has expired."""
+        with _lock:
+            _masked.pop(self._value, None)
+            forget_secret(self._value)
 
     @override
     def __repr__(self) -> str:

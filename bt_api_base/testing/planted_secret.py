@@ -25,7 +25,6 @@ import secrets
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, quote_plus
 
-from bt_api_base._redaction import forget_secret
 from bt_api_base.security import Credentials
 from bt_api_base.testing._shown_texts import shown_texts
 
@@ -55,12 +54,10 @@ class PlantedSecret:
 
     def __init__(self) -> None:
         self._planted: dict[str, list[tuple[str, str]]] = {}
-        self._forgettable: list[str] = []
         self.value = self.plant("value")
         # Like real ones: letters and digits; more of them; and characters that every encoding treats in its own way.
         key, secret, phrase = self.plant("api_key"), self.plant("secret", length=64), self.plant("passphrase", odd=True)
         self.credentials = Credentials(key, secret, phrase)
-        self._forgettable += (key, secret, phrase)
 
     def plant(self, name: str, value: str | None = None, *, length: int = 40, odd: bool = False) -> str:
         """Return a value that must not turn up from now on.
@@ -129,8 +126,10 @@ class PlantedSecret:
 
     def forget(self) -> None:
         """Let the planted values no longer be masked by this package; for the end of a test."""
-        for value in self._forgettable:
-            forget_secret(value)
+        credentials = self.credentials
+        for part in (credentials.api_key, credentials.secret, credentials.passphrase):
+            if part is not None:
+                part.forget()
 
 
 class RecordingHandler(logging.Handler):
