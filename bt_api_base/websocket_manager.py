@@ -5,7 +5,7 @@ The manager owns the task group in which every connection lives::
     async with WebSocketManager() as manager:
         await manager.add_exchange(config)
         subscription = await manager.subscribe("BINANCE___SPOT", "ticker", "BTC-USDT")
-        async for tick in subscription:
+        async for event in subscription:
             ...
 
 Leaving the block closes the sockets within each exchange's ``close_timeout``.
@@ -13,174 +13,56 @@ Leaving the block closes the sockets within each exchange's ``close_timeout``.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
 from anyio import AsyncContextManagerMixin
-from typing_extensions import Self, override
 
-from bt_api_base.containers import Event, Gap
 from bt_api_base.event_bus import EventBus
-from bt_api_base.event_stream import EventStream, Overflow
-from bt_api_base.exceptions import BtApiError, ConfigurationError, ExchangeNotFoundError, RateLimitError
-from bt_api_base.websocket.channels import SubscriptionState
+from bt_api_base.exceptions import ConfigurationError, ExchangeNotFoundError
+from bt_api_base.websocket import events
 from bt_api_base.websocket.config import WebSocketConfig
 from bt_api_base.websocket.connection import ConnectionStats, Connector, SupervisedConnection, open_connection
+from bt_api_base.websocket.pool import ConnectionPool
+from bt_api_base.websocket.subscription import EventCallback, Subscription, SubscriptionStats
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
+    from typing_extensions import Self
 
+    from bt_api_base.event_stream import Overflow
     from bt_api_base.websocket.adapter import Channel, StreamAdapter
     from bt_api_base.websocket.channels import ChannelEntry
 
-__all__ = ("AdapterFactory", "EventCallback", "Subscription", "WebSocketConfig", "WebSocketManager")
-
-EventCallback = Callable[[Event], object]
-"""Called with each event: a plain function at once, from the reader; a coroutine function in a task of its own."""
+__all__ = (
+    "AdapterFactory",
+    "EventCallback",
+    "Subscription",
+    "SubscriptionStats",
+    "WebSocketConfig",
+    "WebSocketManager",
+)
 
 AdapterFactory = Callable[[str], "StreamAdapter"]
-"""Makes a new adapter for an exchange name."""
+"""Makes a new adapter for an exchange name. Called for each connection that is made."""
 
-_UNSUBSCRIBE_TIMEOUT = 5.0
+_PROGRESS_EVERY = 0.5
+"""Seconds between two reports of how far opening many subscriptions has got."""
 
-
-class Subscription(EventStream[Event]):
-    """The events of one channel for one consumer, from `WebSocketManager.subscribe`.
-
-    An async iterator over events that ends when the manager is left, and raises what the connection
-    failed with when it is given up. It is an async context manager; leaving it unsubscribes.
-
-    Attributes:
-        id: Unique within the manager.
-        exchange_name: Venue and asset type.
-        topic: What was subscribed to.
-        symbol: Internal symbol.
-    """
-
-    def __init__(
-        self,
-        connection: SupervisedConnection,
-        channel: Channel,
-        subscription_id: str,
-        *,
-        callback: EventCallback | None,
-        max_buffer_size: int,
-        overflow: Overflow,
-    ) -> None:
-        super().__init__(
-            max(1, max_buffer_size),
-            overflow=overflow,
-            exchange_name=connection.config.exchange_name,
-            name=subscription_id,
-        )
-        self.id = subscription_id
-        self.topic = channel.topic
-        self.symbol = channel.symbol
-        self._connection = connection
-        self._channel = channel
-        self._entry: ChannelEntry | None = None
-        self._callback = callback
-        # A coroutine function is fed from the buffer by a task; a plain one is called instead of buffering.
-        self.runs_task = inspect.iscoroutinefunction(callback)
-        self.deliver: Callable[[Sequence[Event]], None] | None = self.offer_many
-        if callback is not None and not self.runs_task:
-            self.deliver = self._call
-        elif not max_buffer_size:
-            self.deliver = None
-
-    def __repr__(self) -> str:
-        return f"<Subscription {self.id} {self.state.value} pending={self.pending} dropped={self.dropped}>"
-
-    @property
-    def state(self) -> SubscriptionState:
-        """Whether the venue has confirmed the channel on the present connection."""
-        return SubscriptionState.PENDING if self._entry is None else self._entry.state
-
-    async def open(self) -> None:
-        """Ask the venue, and return once it has confirmed. Called by the manager."""
-        self._entry = await self._connection.subscribe(self._channel, self)
-
-    async def run_callback(self) -> None:
-        """Await the coroutine callback for each event, one after another. Run by the manager.
-
-        Cancellation: the callback is cancelled; events that wait are discarded.
-        """
-        callback = cast("Callable[[Event], Awaitable[object]]", self._callback)
-        try:
-            async for event in self:
-                try:
-                    await callback(event)
-                except Exception as error:  # noqa: BLE001 - one event's failure must not end the others
-                    self._connection.handler_error(error)
-        except anyio.ClosedResourceError:
-            pass  # closed by the consumer: nothing more is wanted
-        except BtApiError as error:
-            # A callback has nobody above it to raise to; besides this, the bus has had ws.failed.
-            self._connection.handler_error(error)
-
-    @override
-    async def aclose(self) -> None:
-        """Stop delivery; if this was the channel's last consumer, unsubscribe at the venue.
-
-        Returns when the venue has confirmed, or after a few seconds without an answer.
-
-        Cancellation: delivery has stopped and the venue is told; only the waiting is given up.
-        """
-        entry, self._entry = self._entry, None
-        if entry is not None:
-            self._connection.unsubscribe(entry, self)
-        await super().aclose()
-        if entry is not None:
-            with anyio.move_on_after(_UNSUBSCRIBE_TIMEOUT):
-                await self._connection.wait_unsubscribed(entry)
-
-    def mark(self, gap: Gap, /) -> None:
-        """Put a gap in its place among the events. Called by the connection."""
-        if self.deliver == self._call:
-            self._call((gap,))
-        elif self.deliver is not None:
-            self.offer_marker(gap)
-
-    def _call(self, events: Sequence[Event]) -> None:
-        callback = cast("Callable[[Event], object]", self._callback)
-        for event in events:
-            try:
-                callback(event)
-            except Exception as error:  # noqa: BLE001 - a consumer's failure is not the connection's
-                self._connection.handler_error(error)
+_LOOK_EVERY = 0.02
+"""Seconds between two looks at it."""
 
 
 @attrs.define(eq=False)
 class _Exchange:
-    """An exchange and its connections. One for now; a pool chooses among several in `connection_for`."""
+    """An exchange's connections, and who subscribed to what."""
 
-    connections: list[SupervisedConnection]
+    pool: ConnectionPool
     subscriptions: dict[str, Subscription] = attrs.field(factory=dict[str, Subscription])
-
-    @property
-    def config(self) -> WebSocketConfig:
-        return self.connections[0].config
-
-    def connection_for(self, channel: Channel) -> SupervisedConnection:
-        """Return the connection that carries, or is to carry, ``channel``."""
-        limit = self.config.subscription_limits.get(channel.topic)
-        if limit is not None:
-            carried = {e.channel.key for c in self.connections for e in c.channels if e.channel.topic == channel.topic}
-            if channel.key not in carried and len(carried) >= limit:
-                raise RateLimitError(
-                    self.config.exchange_name, None, f"subscription_limits allow {limit} {channel.topic!r} channels"
-                )
-        return self.connections[0]
-
-
-def _start(exchange: _Exchange, tasks: TaskGroup) -> None:
-    for connection in exchange.connections:
-        tasks.start_soon(connection.run, name=connection.connection_id)
 
 
 def _venue_adapter(exchange_name: str) -> StreamAdapter:
@@ -212,11 +94,20 @@ class WebSocketManager(AsyncContextManagerMixin):
             self._tasks = tasks
             try:
                 for exchange in self._exchanges.values():
-                    _start(exchange, tasks)
+                    exchange.pool.start(self._run)
                 yield self
             finally:
                 self._tasks = None
                 tasks.cancel_scope.cancel()
+
+    def _run(self, connection: SupervisedConnection) -> None:
+        self._running_tasks().start_soon(connection.run, name=connection.connection_id)
+
+    def _running_tasks(self) -> TaskGroup:
+        if self._tasks is None:
+            msg = "WebSocketManager is not running: subscribe inside 'async with WebSocketManager() as manager:'"
+            raise ConfigurationError(msg)
+        return self._tasks
 
     async def add_exchange(
         self,
@@ -231,7 +122,7 @@ class WebSocketManager(AsyncContextManagerMixin):
 
         Args:
             config: How to reach it.
-            adapter: Makes the adapter; by default `bt_api_base.venues.stream_adapter`.
+            adapter: Makes an adapter for each connection; by default `bt_api_base.venues.stream_adapter`.
             connector: Opens the WebSocket; by default `bt_api_base.websocket.open_websocket` does.
 
         Raises:
@@ -244,16 +135,12 @@ class WebSocketManager(AsyncContextManagerMixin):
             msg = f"{config.exchange_name} has been added already; settings cannot change while it is connected"
             raise ConfigurationError(msg)
         make = _venue_adapter if adapter is None else adapter
-        connection = SupervisedConnection(
-            config,
-            lambda: make(config.exchange_name),
-            self.bus,
-            f"{config.exchange_name}-1",
-            connector=connector,
-        )
-        exchange = self._exchanges[config.exchange_name] = _Exchange([connection])
+        pool = ConnectionPool(config, lambda: make(config.exchange_name), self.bus, connector)
+        self._exchanges[config.exchange_name] = _Exchange(pool)
         if self._tasks is not None:
-            _start(exchange, self._tasks)
+            pool.start(self._run)
+
+    # -- subscribing -------------------------------------------------------------------------------
 
     async def subscribe(
         self,
@@ -263,13 +150,13 @@ class WebSocketManager(AsyncContextManagerMixin):
         callback: EventCallback | None = None,
         params: Mapping[str, Any] | None = None,
         *,
-        overflow: Overflow = Overflow.DROP_OLDEST,
+        overflow: Overflow | None = None,
         max_buffer_size: int | None = None,
     ) -> Subscription:
         """Subscribe, and return once the venue has acknowledged.
 
         Events are iterated over from the subscription, or given to ``callback``; in either case they
-        also go over the bus. A channel that is subscribed already is shared.
+        also go over the bus. A channel that is subscribed already is shared. Where data is missing there is a `Gap`.
 
         Args:
             exchange_name: An exchange that was added.
@@ -278,7 +165,8 @@ class WebSocketManager(AsyncContextManagerMixin):
             callback: Called with each event. A plain function must not block; a coroutine
                 function runs in a task of the manager's, behind the subscription's buffer.
             params: Topic parameters, such as ``{"interval": "1m"}``.
-            overflow: What happens when the consumer is slower than the venue.
+            overflow: What happens when the consumer is slower than the venue; by default ``BLOCK`` for private
+                channels, which lose nothing, and ``DROP_OLDEST`` for market data.
             max_buffer_size: Events the subscription holds; by default ``message_queue_size``. With 0 and no callback
                 the events go over the bus only, and iterating waits for the end.
 
@@ -286,33 +174,124 @@ class WebSocketManager(AsyncContextManagerMixin):
             SubscribeError: The venue refused, in its own words, or did not answer within
                 ``subscribe_timeout``; or there is no such topic.
             InvalidSymbolError: The symbol cannot be one of the venue's.
-            RateLimitError: ``subscription_limits`` are used up; nothing was sent.
+            RateLimitError: ``subscription_limits`` are used up, or all connections are full; nothing was sent.
+            AuthenticationError: The venue refused the log-in that a private channel needs.
             ExchangeNotFoundError: The exchange was not added.
             WebSocketError: The connection has been given up.
-            ConfigurationError: The manager is not running.
+            ConfigurationError: The manager is not running, or a private channel has no credentials.
 
         Cancellation: the subscription is withdrawn, at the venue as well.
         """
-        if self._tasks is None:
-            msg = "WebSocketManager is not running: subscribe inside 'async with WebSocketManager() as manager:'"
-            raise ConfigurationError(msg)
+        self._running_tasks()
         exchange = self._exchange(exchange_name)
-        channel = exchange.connections[0].adapter.channel(topic, symbol, params)
-        connection = exchange.connection_for(channel)
-        subscription = Subscription(
-            connection,
+        channel = exchange.pool.naming.channel(topic, symbol, params)
+        subscription = self._make(exchange, channel, callback, overflow, max_buffer_size)
+        await subscription.open()
+        self._opened(exchange, subscription)
+        return subscription
+
+    async def subscribe_many(
+        self,
+        exchange_name: str,
+        topic: str,
+        symbols: Sequence[str],
+        callback: EventCallback | None = None,
+        params: Mapping[str, Any] | None = None,
+        *,
+        overflow: Overflow | None = None,
+        max_buffer_size: int | None = None,
+    ) -> list[Subscription]:
+        """Subscribe to a topic for many symbols, in as few requests as the venue allows.
+
+        Progress goes over the bus as ``ws.subscribing``, with an estimate of the time that is left.
+
+        Args:
+            exchange_name: See `subscribe`, as for all others.
+            topic: See there.
+            symbols: Internal symbols.
+            callback: See there; the same for all.
+            params: See there.
+            overflow: See there.
+            max_buffer_size: See there.
+
+        Returns:
+            A subscription for each symbol, in order. One that the venue refused or did not answer for has the state
+            ``FAILED`` and an ``error``, which iterating over it raises: one wrong symbol does not undo the others.
+
+        Raises:
+            RateLimitError: ``subscription_limits`` or the connections have no room for all; nothing was sent.
+            SubscribeError: There is no such topic.
+            InvalidSymbolError: A symbol cannot be one of the venue's; nothing was sent.
+            BtApiError: See `subscribe`, for what concerns all of them.
+
+        Cancellation: all of them are withdrawn, at the venue as well.
+        """
+        self._running_tasks()
+        exchange = self._exchange(exchange_name)
+        pool = exchange.pool
+        channels = [pool.naming.channel(topic, symbol, params) for symbol in symbols]
+        pool.check_limits(channels)
+        subscriptions = [self._make(exchange, channel, callback, overflow, max_buffer_size) for channel in channels]
+        try:
+            entries = [subscription.want() for subscription in subscriptions]
+            await self._wait_settled(pool, entries)
+        except BaseException:
+            for subscription in subscriptions:
+                subscription.withdraw()
+            raise
+        for subscription, entry in zip(subscriptions, entries, strict=True):
+            if not entry.is_settled and entry.carrier is not None:
+                subscription.withdraw(entry.carrier.unanswered(entry.channel))
+            self._opened(exchange, subscription)
+        return subscriptions
+
+    async def _wait_settled(self, pool: ConnectionPool, entries: Sequence[ChannelEntry]) -> None:
+        """Wait until the venue has answered for all, or has had the time to; report how far it has got."""
+        deadline = anyio.current_time() + pool.config.subscribe_timeout + 2.0 * pool.estimate_remaining()
+        reported = anyio.current_time()
+        while True:
+            settled = sum(entry.is_settled for entry in entries)
+            now = anyio.current_time()
+            over = settled == len(entries) or now >= deadline
+            if over or now - reported >= _PROGRESS_EVERY:
+                reported = now
+                failed = sum(entry.error is not None for entry in entries) + (len(entries) - settled) * (
+                    now >= deadline
+                )
+                pool.connections[0].emit(
+                    events.Subscribing,
+                    done=settled - sum(entry.error is not None for entry in entries),
+                    failed=failed,
+                    total=len(entries),
+                    remaining=0.0 if over else pool.estimate_remaining(),
+                )
+            if over:
+                return
+            await anyio.sleep(_LOOK_EVERY)
+
+    def _make(
+        self,
+        exchange: _Exchange,
+        channel: Channel,
+        callback: EventCallback | None,
+        overflow: Overflow | None,
+        max_buffer_size: int | None,
+    ) -> Subscription:
+        config = exchange.pool.config
+        return Subscription(
+            exchange.pool,
             channel,
-            f"{exchange_name}:{channel.key}:{next(self._ids)}",
+            f"{config.exchange_name}:{channel.key}:{next(self._ids)}",
             callback=callback,
-            max_buffer_size=connection.config.message_queue_size if max_buffer_size is None else max_buffer_size,
+            max_buffer_size=config.message_queue_size if max_buffer_size is None else max_buffer_size,
             overflow=overflow,
         )
-        await subscription.open()
+
+    def _opened(self, exchange: _Exchange, subscription: Subscription) -> None:
         exchange.subscriptions[subscription.id] = subscription
         subscription.on_close(lambda: exchange.subscriptions.pop(subscription.id, None))
         if subscription.runs_task:
-            self._tasks.start_soon(subscription.run_callback, name=subscription.id)
-        return subscription
+            self._running_tasks().start_soon(subscription.run_callback, name=subscription.id)
 
     async def unsubscribe(self, exchange_name: str, subscription: Subscription | str) -> None:
         """Close a subscription, given itself or its id. Closing one that is closed already does nothing.
@@ -327,9 +306,38 @@ class WebSocketManager(AsyncContextManagerMixin):
             subscription = found
         await subscription.aclose()
 
+    # -- connections -------------------------------------------------------------------------------
+
+    async def rotate(self, exchange_name: str) -> None:
+        """Replace an exchange's connections by new ones, make before break: nothing is lost, nothing comes twice.
+
+        Raises:
+            WebSocketError: There is no connection, or a new one could not take over; the old one goes on then.
+            ExchangeNotFoundError: The exchange was not added.
+
+        Cancellation: a rotation under way goes on.
+        """
+        await self._exchange(exchange_name).pool.rotate()
+
+    def set_clock_offset(self, exchange_name: str, offset_ns: int) -> None:
+        """Tell how far this machine's clock is ahead of an exchange's, in nanoseconds: for lags and signatures.
+
+        Raises:
+            ExchangeNotFoundError: The exchange was not added.
+        """
+        self._exchange(exchange_name).pool.clock_offset_ns = offset_ns
+
     def get_stats(self) -> dict[str, list[ConnectionStats]]:
         """Return every connection's state and counters, by exchange."""
-        return {name: [c.get_stats() for c in e.connections] for name, e in self._exchanges.items()}
+        return {name: [c.get_stats() for c in e.pool.connections] for name, e in self._exchanges.items()}
+
+    def get_subscription_stats(self, exchange_name: str) -> list[SubscriptionStats]:
+        """Return the counters and lags of an exchange's subscriptions.
+
+        Raises:
+            ExchangeNotFoundError: The exchange was not added.
+        """
+        return [subscription.get_stats() for subscription in self._exchange(exchange_name).subscriptions.values()]
 
     def _exchange(self, exchange_name: str) -> _Exchange:
         try:

@@ -7,7 +7,6 @@ Faults and rotations follow from a seed.
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict, deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from bt_api_base.websocket.connection import SupervisedConnection
 from tests.toy_venue import EXCHANGE, ToyAdapter
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 __all__ = ("Line", "NumberedVenue", "Recorder", "connect", "number_of")
@@ -196,9 +196,9 @@ class NumberedVenue:
 
 
 @asynccontextmanager
-async def connect(venue: NumberedVenue, keys: Sequence[str], **settings: Any) -> AsyncGenerator[
-    tuple[SupervisedConnection, dict[str, Recorder]]
-]:
+async def connect(
+    venue: NumberedVenue, keys: Sequence[str], **settings: Any
+) -> AsyncGenerator[tuple[SupervisedConnection, dict[str, Recorder]]]:
     """Run a connection to the venue with a recorder at each channel."""
     config = WebSocketConfig(
         "ws://numbered.invalid", EXCHANGE, **{"reconnect_interval": 0.5, "subscribe_timeout": 5.0, **settings}

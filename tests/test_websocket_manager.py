@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from bt_api_base.containers import Tick
+from bt_api_base.containers import Gap, GapReason, Tick
 from bt_api_base.event_bus import EventBus
 from bt_api_base.event_stream import Overflow
 from bt_api_base.exceptions import (
@@ -201,6 +201,9 @@ class TestSubscriptions:
             venue.now.tick("BTC-USDT", *range(10))
             await settle()
             assert (8, 2, 0, 10) == (slow.dropped, slow.pending, quick.dropped, quick.pending)
+            gap = await slow.receive()
+            assert isinstance(gap, Gap)
+            assert (GapReason.OVERFLOW, 8) == (gap.reason, gap.missing)
             assert 8 == (await slow.receive()).sequence
 
     async def test_a_lossless_consumer_that_stops_gets_an_error_and_no_gap(self) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bt_api_base.containers import Event
     from bt_api_base.event_bus import EventBus
     from bt_api_base.websocket.adapter import Channel
+    from bt_api_base.websocket.connection import SupervisedConnection
 
 __all__ = ("ChannelEntry", "ChannelTable", "Consumer", "SubscriptionState")
 
@@ -72,6 +73,7 @@ class ChannelEntry:
         state: Whether the venue has confirmed it on the present connection.
         error: Why it failed; set with ``FAILED``.
         was_active: Whether it has ever been confirmed, so that confirming it again restores it.
+        carrier: The connection that carries it.
         active_since: When it was first confirmed, nanoseconds since the epoch (UTC).
     """
 
@@ -86,6 +88,7 @@ class ChannelEntry:
     error: Exception | None = None
     was_active: bool = False
     active_since: int = 0
+    carrier: SupervisedConnection | None = attrs.field(default=None, repr=False)
     _overlap: Overlap | None = None
     _settled: anyio.Event = attrs.field(factory=anyio.Event, repr=False)
 
@@ -96,6 +99,11 @@ class ChannelEntry:
         """Replace who wants the channel."""
         self.consumers = consumers
         self.deliver = tuple(consumer.deliver for consumer in consumers if consumer.deliver is not None)
+
+    def drop(self, consumer: Consumer) -> None:
+        """Stop delivering to a consumer. When it was the last, the venue is told to stop."""
+        if self.carrier is not None:
+            self.carrier.unsubscribe(self, consumer)
 
     # -- state ---------------------------------------------------------------------------------
 

@@ -14,8 +14,6 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
-from enum import Enum
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -30,15 +28,17 @@ from bt_api_base.websocket.backoff import Pacer, reconnect_delays
 from bt_api_base.websocket.channels import ChannelEntry, ChannelTable, Consumer
 from bt_api_base.websocket.client import WebSocket, open_websocket
 from bt_api_base.websocket.config import WebSocketConfig
+from bt_api_base.websocket.connection_stats import ConnectionState, ConnectionStats
 from bt_api_base.websocket.leg import Leg
 from bt_api_base.websocket.liveness import SilenceWatch
-from bt_api_base.websocket.rotation import Rotation
+from bt_api_base.websocket.rotator import Rotator
 from bt_api_base.websocket.session import Session, SessionObserver, SessionStats
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from bt_api_base.event_bus import EventBus
+    from bt_api_base.websocket.rotation import Rotation
 
 __all__ = ("ConnectionState", "ConnectionStats", "Connector", "SupervisedConnection", "open_connection")
 
@@ -51,68 +51,6 @@ _LEAVE_BEFORE = 0.95
 
 _AGE_JITTER = 0.1
 """Part of that age by which connections differ, so that they are not replaced all at once."""
-
-
-class ConnectionState(str, Enum):
-    """Where a connection stands."""
-
-    DISCONNECTED = "disconnected"
-    CONNECTING = "connecting"
-    CONNECTED = "connected"
-    AUTHENTICATED = "authenticated"
-    CLOSED = "closed"
-    FAILED = "failed"
-
-
-@attrs.frozen(kw_only=True)
-class ConnectionStats:
-    """A connection at one moment.
-
-    Attributes:
-        exchange_name: Venue and asset type.
-        connection_id: Which of the exchange's connections.
-        state: Where it stands.
-        generation: Connections made so far.
-        reconnects: Of these, those that replaced a lost one.
-        rotations: Of these, those that took over from one that was still there.
-        consecutive_failures: Failed attempts since data last flowed healthily.
-        subscriptions: Channels wanted.
-        frames: Application frames; the sum of the next four.
-        data_frames: Frames routed to a channel.
-        control_frames: Acknowledgements, refusals, heartbeats, notices, unknown kinds.
-        unrouted_frames: Data for channels nobody wants.
-        bad_frames: Frames that could not be decoded.
-        unrecognized: Of the control frames, those of a kind the adapter does not translate.
-        events: Events delivered.
-        abandoned: Events of a connection that was to take over and did not, or that had been replaced.
-        batches: Socket reads.
-        duplicates: Events of the wanted channels that were dropped because their consumers had them already.
-        gaps: Gaps in the wanted channels.
-        handler_errors: Callbacks that raised. Handlers on the bus are counted there.
-        last_error: Why the last attempt or connection ended; empty if none has.
-    """
-
-    exchange_name: str
-    connection_id: str
-    state: ConnectionState
-    generation: int
-    reconnects: int
-    rotations: int
-    consecutive_failures: int
-    subscriptions: int
-    frames: int
-    data_frames: int
-    control_frames: int
-    unrouted_frames: int
-    bad_frames: int
-    unrecognized: int
-    events: int
-    abandoned: int
-    batches: int
-    duplicates: int
-    gaps: int
-    handler_errors: int
-    last_error: str
 
 
 def open_connection(config: WebSocketConfig, adapter: StreamAdapter) -> AbstractAsyncContextManager[WebSocket]:
@@ -139,14 +77,6 @@ def _is_fatal(error: BaseException | None) -> bool:
 
 
 @attrs.define(eq=False)
-class _Outcome:
-    """What a requested rotation came to."""
-
-    known: anyio.Event = attrs.field(factory=anyio.Event)
-    error: Exception | None = None
-
-
-@attrs.define(eq=False)
 class SupervisedConnection:
     """One connection to a venue, kept alive. Its owner runs `run` in a task group.
 
@@ -168,16 +98,13 @@ class SupervisedConnection:
         default=lambda config: reconnect_delays(config.reconnect_interval, config.max_reconnect_interval),
         kw_only=True,
     )
-    on_failed: Callable[[Exception], None] | None = attrs.field(default=None, kw_only=True)
+    on_failed: Callable[[SupervisedConnection], None] | None = attrs.field(default=None, kw_only=True)
     state: ConnectionState = attrs.field(default=ConnectionState.DISCONNECTED, init=False)
     adapter: StreamAdapter = attrs.field(init=False)
     _table: ChannelTable = attrs.field(init=False)
     _stats: SessionStats = attrs.field(factory=SessionStats, init=False)
     _leg: Leg | None = attrs.field(default=None, init=False)
-    _rotation: Rotation | None = attrs.field(default=None, init=False)
-    _rotation_reason: str = attrs.field(default="", init=False)
-    _rotation_outcomes: list[_Outcome] = attrs.field(factory=list["_Outcome"], init=False)
-    _news: anyio.Event = attrs.field(factory=anyio.Event, init=False)
+    _rotator: Rotator = attrs.field(init=False)
     _generation: int = attrs.field(default=0, init=False)
     _reconnects: int = attrs.field(default=0, init=False)
     _rotations: int = attrs.field(default=0, init=False)
@@ -191,6 +118,7 @@ class SupervisedConnection:
         self._log = get_logger("websocket")
         self.adapter = self.make_adapter()
         self._table = ChannelTable(self.bus, self.config.exchange_name)
+        self._rotator = Rotator(self, lambda: self.delays(self.config))
         if self.connect_pacer is None:
             limits = self.adapter.limits
             self.connect_pacer = Pacer(limits.max_connects, limits.connect_window)
@@ -207,7 +135,7 @@ class SupervisedConnection:
         """
         try:
             async with anyio.create_task_group() as self._tasks:
-                self._tasks.start_soon(self._rotate_when_due)
+                self._tasks.start_soon(self._rotator.run)
                 self._tasks.start_soon(SilenceWatch(self).run)
                 await self._supervise()
                 self._tasks.cancel_scope.cancel()
@@ -250,7 +178,7 @@ class SupervisedConnection:
         return leg
 
     def _lifetime(self) -> float:
-        """Return after how many seconds a new connection is to be replaced: before the venue does it, not all at once."""
+        """Return after how many seconds a new connection is to be replaced: before the venue does, not all at once."""
         age = self.config.max_connection_age
         if age is None:
             venues = self.adapter.limits.max_connection_age
@@ -274,7 +202,7 @@ class SupervisedConnection:
             if leg.session is not None:
                 leg.session.abandon_held()
             leg.ended.set()
-            self._tell()
+            self._rotator.notify()
 
     async def _connect_and_run(self, leg: Leg) -> None:
         if self.connect_pacer is not None:
@@ -295,7 +223,7 @@ class SupervisedConnection:
             if not leg.succeeds:
                 self._reconnects += leg.generation > 1
                 self._connected(leg)
-            self._tell()
+            self._rotator.notify()
             await leg.session.run()
 
     def _connected(self, leg: Leg) -> None:
@@ -304,10 +232,9 @@ class SupervisedConnection:
 
     def _lost(self, leg: Leg) -> bool:
         """The connection that delivered has ended: let the one that was to take over do so; return if there is one."""
-        rotation, self._rotation = self._rotation, None
+        rotation = self._rotator.interrupt()
         successor = None if rotation is None or rotation.new.ended.is_set() else rotation.new
         self._leg = successor
-        self._rotation_reason = ""
         self.state = ConnectionState.DISCONNECTED if successor is None else ConnectionState.CONNECTING
         session = leg.session
         if session is not None:
@@ -332,7 +259,7 @@ class SupervisedConnection:
                 self._stats.events += rotation.take_over(drained=False)
                 self._reconnects += 1
                 self._connected(successor)
-        self._tell()
+        self._rotator.notify()
         return successor is not None
 
     def _give_up(self, cause: Exception) -> None:
@@ -341,7 +268,7 @@ class SupervisedConnection:
         self._last_error = error
         self.emit(events.Failed, attempts=self._failures, reason=str(cause))
         if self.on_failed is not None and not isinstance(error, AuthenticationError):
-            self.on_failed(error)
+            self.on_failed(self)
         for entry in self._table:
             entry.fail(error)
             self._table.discard(entry)
@@ -359,10 +286,10 @@ class SupervisedConnection:
         error.__cause__ = cause
         return error
 
-    def _tell(self) -> None:
-        """Wake whoever waits for a connection to come or go."""
-        self._news.set()
-        self._news = anyio.Event()
+    @property
+    def failure(self) -> Exception | None:
+        """Why the connection has been given up, if it has."""
+        return self._last_error if self.state is ConnectionState.FAILED else None
 
     # -- rotation --------------------------------------------------------------------------------
 
@@ -374,125 +301,76 @@ class SupervisedConnection:
 
         Cancellation: the rotation goes on.
         """
-        if self._leg is None or not self._leg.is_open:
+        if self.session is None:
             raise WebSocketError(self.config.exchange_name, f"{self.connection_id} is not connected: nothing to rotate")
-        outcome = _Outcome()
-        self._rotation_outcomes.append(outcome)
-        self.request_rotation(reason)
-        await outcome.known.wait()
-        if outcome.error is not None:
-            raise fresh_error(outcome.error)
+        await self._rotator.rotate(reason)
 
     def request_rotation(self, reason: str) -> None:
         """Have the connection replaced, make before break, and do not wait for it."""
-        self._rotation_reason = self._rotation_reason or reason
-        self._tell()
+        self._rotator.request(reason)
 
-    async def _rotate_when_due(self) -> None:
-        delays = self._rotation_delays()
-        while True:
-            reason = await self._wait_rotation_due()
-            started = anyio.current_time()
-            error = await self._rotate(reason)
-            outcomes, self._rotation_outcomes = self._rotation_outcomes, []
-            for outcome in outcomes:
-                outcome.error = error
-                outcome.known.set()
-            if error is None:
-                if anyio.current_time() - started >= self.config.healthy_after:
-                    delays = self._rotation_delays()
-                continue
-            delay = next(delays)
-            self.emit(events.RotationFailed, reason=f"{reason}: {error}", delay=delay)
-            await anyio.sleep(delay)
+    def start_successor(self) -> Leg:
+        """Begin to make the connection that is to take over. For the rotator."""
+        return self._start(succeeds=True)
 
-    def _rotation_delays(self) -> Iterator[float]:
-        return islice(self.delays(self.config), 1, None)
-
-    async def _wait_rotation_due(self) -> str:
-        """Wait until the connection that delivers is to be replaced, and return why."""
-        while True:
-            news, leg = self._news, self._leg
-            if leg is None or leg.session is None or leg.ended.is_set():
-                await news.wait()
-                continue
-            if self._rotation_reason:
-                return self._rotation_reason
-            due = leg.session.opened_at + leg.lifetime
-            if anyio.current_time() >= due:
-                return "age"
-            with anyio.move_on_after(due - anyio.current_time()):
-                await news.wait()
-
-    async def _rotate(self, reason: str) -> Exception | None:
-        """Replace the connection that delivers; return why that failed, if it did."""
-        old = self._leg
-        if old is None:
-            return WebSocketError(self.config.exchange_name, "the connection was lost")
-        started = anyio.current_time()
-        new = self._start(succeeds=True)
-        rotation = self._rotation = Rotation(self.config, self._table, old, new)
-        try:
-            drained = await rotation.prepare()
-        except (BtApiError, OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-            new.scope.cancel()
-            if self._rotation is rotation:
-                self._rotation = None
-                rotation.abandon()
-            return error
-        if self._rotation is not rotation:
-            return WebSocketError(self.config.exchange_name, "the old connection was lost meanwhile")
-        if not drained:
-            await anyio.lowlevel.checkpoint()
-            return WebSocketError(self.config.exchange_name, "the old connection was lost meanwhile")
-        self._rotation, self._leg = None, new
-        self._rotation_reason = ""
+    def succeed(self, rotation: Rotation) -> None:
+        """Let the new connection take over, and close the old one. For the rotator."""
+        old, new = rotation.old, rotation.new
+        self._leg = new
         new.succeeds = False
         self._stats.events += rotation.take_over(drained=True)
         self._rotations += 1
         if old.session is not None:
             old.session.retire()  # it may read once more before the cancellation reaches it
         old.scope.cancel()
-        self.emit(
-            events.Rotated,
-            generation=new.generation,
-            reason=reason,
-            channels=len(self._table),
-            overlap=anyio.current_time() - started,
-        )
-        self._tell()
-        return None
+        self._rotator.notify()
 
     # -- subscriptions ---------------------------------------------------------------------------
 
-    async def subscribe(self, channel: Channel, consumer: Consumer) -> ChannelEntry:
-        """Deliver a channel's events to ``consumer``, and return once the venue has confirmed it.
+    def want(self, channel: Channel, consumer: Consumer) -> ChannelEntry:
+        """Deliver a channel's events to ``consumer`` from when the venue confirms it, and do not wait for that.
 
         A channel that another consumer has already is joined without asking the venue again.
 
         Raises:
+            BtApiError: The connection has been given up; why.
+        """
+        if self.failure is not None:
+            raise fresh_error(self.failure)
+        entry = self._table.add(channel, consumer)
+        entry.carrier = self
+        return entry
+
+    async def subscribe(self, channel: Channel, consumer: Consumer) -> ChannelEntry:
+        """Deliver a channel's events to ``consumer``, and return once the venue has confirmed it.
+
+        Raises:
             SubscribeError: The venue refused, in its own words, or did not answer in time.
-            WebSocketError: The connection has been given up.
+            BtApiError: The connection has been given up; why.
 
         Cancellation: the wish is withdrawn; the venue is told to stop if it had been asked.
         """
-        if self.state is ConnectionState.FAILED and self._last_error is not None:
-            raise self._last_error
-        entry = self._table.add(channel, consumer)
+        entry = self.want(channel, consumer)
         try:
             with anyio.fail_after(self.config.subscribe_timeout):
                 await entry.wait_settled()
         except TimeoutError:
-            self._table.remove(entry, consumer)
-            raise self._unanswered(channel) from self._last_error
+            entry.drop(consumer)
+            raise self.unanswered(channel) from self._last_error
         except BaseException:
-            self._table.remove(entry, consumer)
+            entry.drop(consumer)
             raise
         return entry
 
     def unsubscribe(self, entry: ChannelEntry, consumer: Consumer) -> None:
         """Stop delivering to ``consumer``. When it was the channel's last, the venue is told to stop."""
         self._table.remove(entry, consumer)
+
+    def adopt(self, entry: ChannelEntry) -> None:
+        """Carry a channel, with its consumers, that another connection carried until now."""
+        entry.suspend(time.time_ns())
+        entry.carrier = self
+        self._table.adopt(entry)
 
     async def wait_unsubscribed(self, entry: ChannelEntry) -> None:
         """Wait until the venue has confirmed that it stopped sending the entry's channel.
@@ -504,7 +382,8 @@ class SupervisedConnection:
         if self._leg is not None and self._leg.session is not None:
             await self._leg.session.subscriber.wait_stopped(entry.channel.key)
 
-    def _unanswered(self, channel: Channel) -> SubscribeError:
+    def unanswered(self, channel: Channel) -> SubscribeError:
+        """Return the error for a channel that the venue has not confirmed in time."""
         waited = f"no acknowledgement within {self.config.subscribe_timeout:g} s"
         if self.session is None:
             waited = f"not connected within {self.config.subscribe_timeout:g} s"
@@ -535,6 +414,11 @@ class SupervisedConnection:
             - self._stats.bad_frames,
             **attrs.asdict(self._stats),
         )
+
+    @property
+    def leg(self) -> Leg | None:
+        """The connection that delivers, or is to."""
+        return self._leg
 
     @property
     def session(self) -> Session | None:
@@ -584,6 +468,7 @@ class SupervisedConnection:
             leg.session.fail(WebSocketError(self.config.exchange_name, f"the venue announced {notice.kind}"))
 
     def emit(self, event_type: type[events.ConnectionEvent], **fields: object) -> None:
+        """Put an event of the connection on the bus."""
         event = event_type(
             exchange_name=self.config.exchange_name,
             connection_id=self.connection_id,

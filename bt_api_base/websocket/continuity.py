@@ -195,7 +195,8 @@ class Thread:
         reason = GapReason.SEQUENCE if self.interrupted is None else GapReason.DISCONNECTED
         if follows is None:
             return self._gap(reason, last.local_time, event.local_time, event)
-        return self._gap(reason, last.local_time, event.local_time, event, position(last).number + 1, follows)
+        missing = (position(last).number + 1, follows)
+        return self._gap(reason, last.local_time, event.local_time, event, missing)
 
     def _gap(
         self,
@@ -203,14 +204,12 @@ class Thread:
         since: int,
         until: int,
         event: Event | None,
-        first_missing: int | None = None,
-        last_missing: int | None = None,
+        missing: tuple[int, int] | None = None,
     ) -> Gap:
         self.gaps += 1
-        missing = None
-        if first_missing is not None and last_missing is not None and isinstance(event, Trade):
-            # Only trades are numbered one by one; a book's numbers count changes, of which an event holds many.
-            missing = last_missing - first_missing + 1
+        first_missing, last_missing = missing or (None, None)
+        # Only trades are numbered one by one; a book's numbers count changes, of which an event holds many.
+        countable = missing is not None and isinstance(event, Trade)
         return Gap(
             self.exchange_name,
             self.channel.symbol,
@@ -223,5 +222,5 @@ class Thread:
             topic=self.channel.topic,
             first_missing=first_missing,
             last_missing=last_missing,
-            missing=missing,
+            missing=missing[1] - missing[0] + 1 if missing is not None and countable else None,
         )

@@ -140,8 +140,8 @@ class Quiet(ConnectionEvent, frozen=True, kw_only=True):
         silence: Seconds since its last event, or since it was confirmed.
         limit: Seconds of silence that are expected of it.
         learned: Whether the limit was learned from its own pace, as opposed to given.
-        action: What is done about it: ``"probe"``, ``"resubscribe"``, ``"rotate"``, and in the end ``"report"``: nothing
-            more, the market is taken to be quiet.
+        action: What is done about it: ``"probe"``, ``"resubscribe"``, ``"rotate"``, and in the end ``"report"``, which is
+            nothing more: the market is taken to be quiet.
     """
 
     topic: str
@@ -181,7 +181,7 @@ class Moved(ConnectionEvent, frozen=True, kw_only=True):
 
 
 class Stale(ConnectionEvent, frozen=True, kw_only=True):
-    """``ws.stale``: open, but no application frame for ``silence`` seconds, nor an answer; the connection is replaced."""
+    """``ws.stale``: open, but no frame for ``silence`` seconds, nor an answer; the connection is replaced."""
 
     silence: float
 

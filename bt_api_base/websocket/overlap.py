@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ("Overlap",)
 
 _SETTLE = 5.0
-"""For how many seconds after the take-over the second connection may still send what the first has delivered: as far as venues'
-servers are apart from each other."""
+"""For how many seconds after the take-over the second connection may still send what the first has delivered: as far
+as venues' servers are apart from each other."""
 
 
 def _content(event: Event) -> Event:

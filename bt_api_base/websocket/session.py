@@ -329,9 +329,9 @@ class Session:
             asked_at = anyio.current_time()
             if not await self._ping(timeout):
                 raise WebSocketError(self.config.exchange_name, f"no pong within {timeout:g} s")
-            await anyio.sleep(interval - (anyio.current_time() - asked_at))
+            await anyio.sleep_until(asked_at + interval)
 
-    async def _ping(self, timeout: float) -> bool:
+    async def _ping(self, timeout: float) -> bool:  # noqa: ASYNC109 - what it means differs by the kind of ping
         """Ping, by the venue's own message where it has one, and return whether anything came back in time."""
         frame = self.adapter.ping_frame()
         if frame is None:

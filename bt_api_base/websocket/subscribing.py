@@ -20,8 +20,7 @@ from bt_api_base.websocket.adapter import Ack, Channel, LoginRefused, Refusal, S
 from bt_api_base.websocket.backoff import Pacer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence
 
     from bt_api_base.websocket.channels import ChannelEntry, ChannelTable
     from bt_api_base.websocket.client import WebSocket
@@ -31,6 +30,9 @@ __all__ = ("Subscriber", "SubscriberObserver", "message_pacer")
 
 _MOST_ATTEMPTS = 3
 """How often a channel is asked for that the venue does not answer for."""
+
+_LOGIN_ID = 1
+"""Id of a log-in, which is a connection's first request."""
 
 _MOST_LATE = 1_000
 """Requests whose late answers are still understood."""
@@ -126,11 +128,10 @@ class Subscriber:
 
         Cancellation: the log-in may or may not take effect.
         """
-        request_id = next(self._request_ids)
-        frame = self.adapter.login_frame(request_id)
+        frame = self.adapter.login_frame(_LOGIN_ID)
         if frame is None:
             return False
-        self._login_id = request_id
+        self._login_id = next(self._request_ids)
         await self._pacer.wait()
         await self.ws.send(frame)
         with anyio.move_on_after(self.config.subscribe_timeout):
