@@ -89,6 +89,7 @@ class BinanceUsdmAdapter(BinanceStreamAdapter):
 
     exchange_name = EXCHANGE_NAME
     default_url = "wss://fstream.binance.com"
+    endpoint_name = MARKET  # unless the pool says otherwise
     table = TABLE
     private_topics = usdm_private.TOPICS
 
@@ -119,7 +120,7 @@ class BinanceUsdmAdapter(BinanceStreamAdapter):
         """
         self._url, self._lease_key = url, lease_key
         parts = urlsplit(url)
-        name = self.endpoint_name or MARKET
+        name = self.endpoint_name
         if not self._is_private and ("@" in parts.path or "!" in parts.path or "streams=" in parts.query):
             return url
         found = _ROOT.match(parts.path)
