@@ -58,7 +58,7 @@ def test_plugin_registers_a_class() -> None:
     """A registered class is found under its name, in any case."""
     register_stream_adapter("Other___Spot", _OtherAdapter)
     assert isinstance(stream_adapter("OTHER___SPOT"), _OtherAdapter)
-    assert ("BINANCE___SPOT", "OTHER___SPOT") == stream_adapter_names()
+    assert {"BINANCE___SPOT", "OTHER___SPOT"} <= set(stream_adapter_names())
 
 
 def test_plugin_registers_a_name_to_import() -> None:

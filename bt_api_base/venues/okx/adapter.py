@@ -26,6 +26,7 @@ from bt_api_base.venues.okx.topics import (
     CHANNELS,
     LOGGED_IN,
     PRIVATE,
+    PUBLIC,
     TOPICS,
     Topic,
     channel_key,
@@ -86,6 +87,7 @@ class OkxAdapter(StreamAdapter):
     """
 
     default_url = "wss://ws.okx.com:8443/ws/v5/public"
+    endpoint_name = PUBLIC
     instrument_type: ClassVar[str]
     account_types: ClassVar[tuple[str, ...]]
     """Types that its orders and positions may have at the venue; the first is the default for orders, the last for
