@@ -5,7 +5,8 @@
 * `planted_secret`: credentials that must not turn up in anything that is shown.
 * `cancellation`: an operation cancelled at each of its suspensions.
 * `streams`: byte streams in memory, with scripted faults.
-* `simulated_venue`: a venue on loopback, over markets of its own; `replay_venue`: one that plays recordings back.
+* `simulated_venue`: a venue on loopback, over markets of its own; `okx_venue`: another, with an account;
+  `replay_venue`: one that plays recordings back.
 * `faulty_proxy`: a TCP proxy that breaks connections on request, `proxy_faults` being what it can be told.
 * `pytest_plugin`: all of it as pytest fixtures and markers.
 """
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from bt_api_base.testing.faulty_proxy import FaultyProxy as FaultyProxy
     from bt_api_base.testing.leaks import LeakError as LeakError, assert_no_leaks as assert_no_leaks
     from bt_api_base.testing.market import Market as Market, MarketSpec as MarketSpec
+    from bt_api_base.testing.okx_venue import SimulatedOkxVenue as SimulatedOkxVenue
     from bt_api_base.testing.peer import Ending as Ending
     from bt_api_base.testing.planted_secret import (
         LeakedSecretError as LeakedSecretError,
@@ -58,6 +60,7 @@ _MODULES = {
     "PlantedSecret": "planted_secret",
     "RecordedFrame": "recorded_frames",
     "ReplayVenue": "replay_venue",
+    "SimulatedOkxVenue": "okx_venue",
     "SimulatedVenue": "simulated_venue",
     "StreamRecord": "venue_records",
     "VIRTUAL_BACKENDS": "clock",
@@ -87,6 +90,7 @@ __all__ = (
     "PlantedSecret",
     "RecordedFrame",
     "ReplayVenue",
+    "SimulatedOkxVenue",
     "SimulatedVenue",
     "StreamRecord",
     "VenueSession",

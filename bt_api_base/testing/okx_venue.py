@@ -21,7 +21,7 @@ import attrs
 import msgspec
 from typing_extensions import Unpack, override
 
-from bt_api_base.testing.market_book import DepthSnapshot
+from bt_api_base.testing.market_book import DepthChange, DepthSnapshot
 from bt_api_base.testing.market_venue import MarketVenue
 from bt_api_base.testing.okx_account import OkxAccount
 from bt_api_base.testing.okx_dialect import CREDENTIALS, OkxDialect, argument_text
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from bt_api_base.security import Credentials
     from bt_api_base.testing.market import MarketSpec, MarketStep
     from bt_api_base.testing.market_bars import ClosedBar
-    from bt_api_base.testing.market_book import DepthChange
+    from bt_api_base.testing.market_book import Level
     from bt_api_base.testing.market_hub import Hub, StreamKey
     from bt_api_base.testing.venue_connection import Feed, VenueConnection
     from bt_api_base.testing.venue_options import VenueOptions
@@ -73,14 +73,18 @@ class _SentBook:
     def of(cls, book: DepthSnapshot) -> _SentBook:
         return cls(book.last_update_id, dict(book.bids), dict(book.asks))
 
-    def apply(self, change: DepthChange) -> None:
+    def apply(self, change: DepthChange) -> DepthChange:
+        """Take a change over, and return it without levels that came and went unseen."""
         self.sequence = change.last_update_id
+        known: list[tuple[Level, ...]] = []
         for side, levels in ((self.bids, change.bids), (self.asks, change.asks)):
-            for price, quantity in levels:
+            known.append(tuple([level for level in levels if level[1] or level[0] in side]))
+            for price, quantity in known[-1]:
                 if quantity:
                     side[price] = quantity
                 else:
-                    side.pop(price, None)
+                    del side[price]
+        return DepthChange(change.first_update_id, change.last_update_id, *known)
 
     def snapshot(self) -> DepthSnapshot:
         return DepthSnapshot(
@@ -341,7 +345,7 @@ class SimulatedOkxVenue(MarketVenue):
         change = hub.recorder("books").take()
         time_us = self._stamp_us()
         if change is not None:
-            book.apply(change)
+            change = book.apply(change)
             book.quiet_periods = 0
             for feed in hub.feeds.of("books"):
                 self._send(feed, change.last_update_id, partial(update_frame, change, time_us))

@@ -24,6 +24,7 @@ __all__ = (
     "FundingRate",
     "Identifier",
     "Level",
+    "LiquidationDetail",
     "Liquidations",
     "MarkPrice",
     "Nothing",
