@@ -102,17 +102,19 @@ def read_results(index: Path, agent: str) -> list[CaseResult]:
     return sorted(results, key=lambda result: [int(number) for number in result.case_id.split(".")])
 
 
-def render(loop_results: Iterable[LoopResult], *, suite: str, seconds: float) -> str:
+def render(loop_results: Iterable[LoopResult], *, suite: str, seconds: float, processor_seconds: float) -> str:
     """Return the report as Markdown.
 
     Args:
         loop_results: The verdicts, for each event loop.
         suite: What ran the cases, with versions.
         seconds: How long the whole run took.
+        processor_seconds: How long processors were busy with it.
     """
     ours = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
     interpreter = f"{platform.python_implementation()} {platform.python_version()}"
-    parts = [f"Server: {suite}. Client: {ours}, on {interpreter}. The run took {seconds / 60:.1f} minutes."]
+    took = f"The run took {seconds / 60:.1f} minutes, and {processor_seconds / 60:.1f} of processor time"
+    parts = [f"Server: {suite}. Client: {ours}, on {interpreter}. {took}."]
     loop_results = list(loop_results)
     for loop_result in loop_results:
         parts.append(f"### {loop_result.loop}")
