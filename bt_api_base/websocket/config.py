@@ -9,10 +9,10 @@ import attrs
 from bt_api_base.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Mapping
 
     from bt_api_base.security import Credentials
+    from bt_api_base.transport import TransportPolicy
 
 __all__ = ("WebSocketConfig",)
 
@@ -58,12 +58,11 @@ class WebSocketConfig:
         connect_timeout: Limit for DNS, TCP, TLS and the handshake together.
         subscribe_timeout: Limit for a venue's acknowledgement.
         heartbeat_timeout: Limit for the answer to a ping.
-        stale_after: A connection with subscriptions that carries no application frame for this
-            long is replaced; pongs do not count. ``None``: never.
+        stale_after: A connection with subscriptions that carries no application frame for this long, and no answer
+            when the venue is asked, is replaced; pongs do not count. ``None``: never.
         close_timeout: Limit for the closing handshake.
-        max_connection_age: Age at which a connection is replaced, make before break (`bt_api_base.websocket.rotation`), less
-            up to a tenth of it at random;
-            ``None``: well before the venue's own limit, if it has one.
+        max_connection_age: Age at which a connection is replaced, make before break
+            (`bt_api_base.websocket.rotation`), less up to a tenth of it at random; ``None``: well before the venue's own limit, if it has one.
         rotation_overlap: How long the old and the new connection both stay subscribed before the new one takes over.
         rotation_timeout: Limit for the new connection to get so far.
         quiet_after: Longest silence that is expected of a subscription, by topic; for topics not named it is the
@@ -72,7 +71,7 @@ class WebSocketConfig:
         credentials: What private channels are signed with. Never shown in a repr.
         max_message_size: Largest message accepted, bytes; ``None``: the adapter's limit.
         transport: ``"anyio"``, or on trio also ``"trio-websocket"``.
-        ssl_context: TLS settings; ``None``: the system's trust store, verified.
+        transport_policy: Proxy, TLS settings, local address; ``None``: directly, with the system's certificates.
         headers: Extra HTTP headers of the handshake. Never shown in a repr, as they may hold a token.
     """
 
@@ -100,5 +99,5 @@ class WebSocketConfig:
     credentials: Credentials | None = attrs.field(default=None, kw_only=True, repr=False)
     max_message_size: int | None = attrs.field(default=None, kw_only=True, validator=_positive)
     transport: Literal["anyio", "trio-websocket"] = attrs.field(default="anyio", kw_only=True)
-    ssl_context: ssl.SSLContext | None = attrs.field(default=None, kw_only=True, repr=False)
+    transport_policy: TransportPolicy | None = attrs.field(default=None, kw_only=True)
     headers: Mapping[str, str] | None = attrs.field(default=None, kw_only=True, repr=False)

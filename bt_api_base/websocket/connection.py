@@ -59,7 +59,7 @@ def open_connection(config: WebSocketConfig, adapter: StreamAdapter) -> Abstract
         config.url,
         transport=config.transport,
         headers=config.headers,
-        ssl_context=config.ssl_context,
+        policy=config.transport_policy,
         compression=config.compression,
         max_message_size=config.max_message_size or adapter.limits.max_message_size_bytes,
         connect_timeout=config.connect_timeout,

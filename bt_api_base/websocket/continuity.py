@@ -102,10 +102,6 @@ def judge(last: Event, event: Event, *, overlapping: bool = False) -> Verdict:
     return Verdict.HOLE if follows is None or follows > before else Verdict.FOLLOWS
 
 
-def _follows(last: Event | None, event: Event) -> bool:
-    return last is None or position(event).follows == position(last).number
-
-
 def _is_old(last: Event, event: Event, steps_back: int) -> bool:
     """Whether an event whose number is not beyond that of ``last`` is a repetition, and no new beginning."""
     if event.server_time and last.server_time:
@@ -136,6 +132,7 @@ class Thread:
     interrupted: int | None = None
     overlapping_until: float = 0.0
     _resumed: int = 0
+    _number: int | None = None
 
     @property
     def last_event(self) -> Event | None:
@@ -167,9 +164,9 @@ class Thread:
 
     def check(self, items: Sequence[Event]) -> Sequence[Event]:
         """Check events that count: ``items`` itself if each follows, else without repetitions and with gaps."""
-        last = self.last_event
-        if len(items) == 1 and self.interrupted is None and _follows(last, items[0]):
+        if len(items) == 1 and self.interrupted is None and self._is_next(items[0]):
             return items  # nearly always
+        last = self.last_event
         overlapping = anyio.current_time() < self.overlapping_until
         changed = False
         kept: list[Event] = []
@@ -185,7 +182,28 @@ class Thread:
             self.interrupted = None
             kept.append(event)
             last = event
+        self._number = None if last is None else position(last).number
         return kept if changed else items
+
+    def _is_next(self, event: Event) -> bool:
+        """Whether an event is the very next one, on the hot path; what is not is looked at more closely."""
+        number = self._number
+        if type(event) is Trade:
+            try:
+                own = int(event.trade_id)
+            except ValueError:
+                return False
+            if own - 1 != number:
+                return False
+            self._number = own
+            return True
+        if type(event) is OrderBookDelta:
+            follows = event.previous_sequence
+            if number is None or (event.first_sequence - 1 if follows is None else follows) != number:
+                return False
+            self._number = event.last_sequence
+            return True
+        return False
 
     def _break(self, verdict: Verdict, last: Event, event: Event) -> Gap:
         """Return the gap between two events."""

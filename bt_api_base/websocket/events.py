@@ -140,8 +140,8 @@ class Quiet(ConnectionEvent, frozen=True, kw_only=True):
         silence: Seconds since its last event, or since it was confirmed.
         limit: Seconds of silence that are expected of it.
         learned: Whether the limit was learned from its own pace, as opposed to given.
-        action: What is done about it: ``"probe"``, ``"resubscribe"``, ``"rotate"``, and in the end ``"report"``, which is
-            nothing more: the market is taken to be quiet.
+        action: What is done about it: ``"probe"``, ``"resubscribe"``, ``"rotate"``, and in the end ``"report"``:
+            nothing more, as the market is taken to be quiet.
     """
 
     topic: str
