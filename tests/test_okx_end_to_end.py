@@ -195,6 +195,34 @@ async def test_a_service_upgrade_is_announced_to_the_bus() -> None:
         assert isinstance(await first(Trade, stream), Trade)
 
 
+@pytest.mark.parametrize("topic", ["trade", "depth_diff"])
+async def test_a_rotation_loses_and_repeats_nothing(topic: str) -> None:
+    """While connections are replaced, every event arrives once and in order, and no gap is told."""
+    venue = SimulatedOkxVenue(("BTC-USDT",), rate=300.0, keep_ids=True, max_connects=None)
+    async with venue, WebSocketManager() as manager:
+        await manager.add_exchange(config(venue))
+        stream = await manager.subscribe(SPOT, topic, "BTC-USDT", overflow=Overflow.BLOCK)
+        name = "trades:BTC-USDT" if topic == "trade" else "books:BTC-USDT"
+        events: list[Any] = []
+        for _ in range(2):
+            await manager.rotate(SPOT)
+            events.extend([await first(object, stream) for _ in range(5)])
+        venue.pause()
+        expected = venue.existing_ids(name)
+        while number_of(events[-1]) != expected[-1]:
+            events.append(await first(object, stream))
+        assert 3 == sum(session.target == "/ws/v5/public" for session in venue.sessions)
+        assert expected == [number_of(event) for event in events if not isinstance(event, OrderBook)]
+
+
+def number_of(event: Any) -> int:
+    """Return a trade's or a book's number; a gap is none."""
+    assert not isinstance(event, Gap)
+    if isinstance(event, Trade):
+        return int(event.trade_id)
+    return int(event.last_sequence if isinstance(event, OrderBookDelta) else event.sequence)
+
+
 # -- an account -------------------------------------------------------------------------------------
 
 
