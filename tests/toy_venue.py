@@ -52,7 +52,7 @@ class ToyAdapter(StreamAdapter):
 
     def channel(self, topic: str, symbol: str, params: Mapping[str, Any] | None = None) -> Channel:
         """Name a ticker channel."""
-        if topic not in TOPICS:
+        if topic not in TOPICS or params:
             raise SubscribeError(EXCHANGE, f"topics are: {', '.join(TOPICS)}", topic=topic, symbol=symbol)
         tag, continuity = TOPICS[topic]
         return Channel(topic, symbol, f"{topic}:{symbol}", f"{tag}.{EXCHANGE}.{symbol}", continuity=continuity)
@@ -69,10 +69,10 @@ class ToyAdapter(StreamAdapter):
         """Tell ticks, answers, pings and notices apart."""
         try:
             message = msgspec.json.decode(frame)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise DataParseError("Tick", str(error), exchange_name=EXCHANGE) from None
         match message:
-            case {"ch": str(key), "n": int(n)}:
+            case {"ch": str(key), "n": int(n)} if abs(n) < 2**63:
                 return key, [toy_event(key, n, local_time)]
             case {"ok": reply_to}:
                 return None, [Ack(request_id=reply_to)]
