@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from bt_api_base.containers import Event
     from bt_api_base.security import Credentials
+    from bt_api_base.transport import TransportPolicy
     from bt_api_base.websocket.lease import SessionLease
 
 __all__ = (
@@ -236,6 +237,7 @@ class StreamAdapter(ABC):
         default_url: The venue's production endpoint.
         endpoint_name: Which of the venue's endpoints this instance's connection goes to; set before it is used.
         credentials: What private channels and log-ins are signed with; set before it is used.
+        transport_policy: How requests for a session lease leave this machine; set before it is used.
         now_ns: The venue's time as far as it is known, nanoseconds since the epoch (UTC), for signatures.
     """
 
@@ -244,6 +246,7 @@ class StreamAdapter(ABC):
     limits: StreamLimits = StreamLimits()
     endpoint_name: str = ""
     credentials: Credentials | None = None
+    transport_policy: TransportPolicy | None = None
     now_ns: Callable[[], int] = staticmethod(time.time_ns)
 
     def endpoint(self, url: str, lease_key: str = "") -> str:  # noqa: ARG002
@@ -255,8 +258,12 @@ class StreamAdapter(ABC):
         """
         return url
 
-    def session_lease(self) -> SessionLease | None:
-        """Return what must be held to open `endpoint_name`, such as a listen key; ``None``: nothing."""
+    def session_lease(self, url: str) -> SessionLease | None:  # noqa: ARG002
+        """Return what must be held to open `endpoint_name`, such as a listen key; ``None``: nothing.
+
+        Args:
+            url: What the user configured.
+        """
         return None
 
     def login_frame(self, request_id: int) -> str | None:  # noqa: ARG002

@@ -62,7 +62,8 @@ class WebSocketConfig:
             when the venue is asked, is replaced; pongs do not count. ``None``: never.
         close_timeout: Limit for the closing handshake.
         max_connection_age: Age at which a connection is replaced, make before break
-            (`bt_api_base.websocket.rotation`), less up to a tenth of it at random; ``None``: well before the venue's own limit, if it has one.
+            (`bt_api_base.websocket.rotation`), less up to a tenth of it at random; ``None``: well before the venue's
+            own limit, if it has one.
         rotation_overlap: How long the old and the new connection both stay subscribed before the new one takes over.
         rotation_timeout: Limit for the new connection to get so far.
         quiet_after: Longest silence that is expected of a subscription, by topic; for topics not named it is the

@@ -13,15 +13,23 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
 
 from bt_api_base.event_stream.fresh_error import fresh_error
-from bt_api_base.exceptions import AuthenticationError, BtApiError, ConfigurationError, SubscribeError, WebSocketError
+from bt_api_base.exceptions import (
+    AuthenticationError,
+    BannedError,
+    BtApiError,
+    ConfigurationError,
+    SubscribeError,
+    WebSocketError,
+)
 from bt_api_base.logging_factory import get_logger
+from bt_api_base.security import Secret
 from bt_api_base.websocket import events
 from bt_api_base.websocket.adapter import Channel, Notice, StreamAdapter
 from bt_api_base.websocket.backoff import Pacer, reconnect_delays
@@ -29,6 +37,7 @@ from bt_api_base.websocket.channels import ChannelEntry, ChannelTable, Consumer
 from bt_api_base.websocket.client import WebSocket, open_websocket
 from bt_api_base.websocket.config import WebSocketConfig
 from bt_api_base.websocket.connection_stats import ConnectionState, ConnectionStats
+from bt_api_base.websocket.lease import LeaseKeeper
 from bt_api_base.websocket.leg import Leg
 from bt_api_base.websocket.liveness import SilenceWatch
 from bt_api_base.websocket.rotator import Rotator
@@ -70,7 +79,7 @@ def open_connection(config: WebSocketConfig, adapter: StreamAdapter) -> Abstract
 def _is_fatal(error: BaseException | None) -> bool:
     """Whether trying again cannot help: the settings are wrong, or the peer is not who it should be."""
     while error is not None:
-        if isinstance(error, (ConfigurationError, AuthenticationError, ssl.SSLCertVerificationError)):
+        if isinstance(error, (ConfigurationError, AuthenticationError, BannedError, ssl.SSLCertVerificationError)):
             return True
         error = error.__cause__
     return False
@@ -105,6 +114,7 @@ class SupervisedConnection:
     _stats: SessionStats = attrs.field(factory=SessionStats, init=False)
     _leg: Leg | None = attrs.field(default=None, init=False)
     _rotator: Rotator = attrs.field(init=False)
+    _lease: LeaseKeeper | None = attrs.field(default=None, init=False)
     _generation: int = attrs.field(default=0, init=False)
     _reconnects: int = attrs.field(default=0, init=False)
     _rotations: int = attrs.field(default=0, init=False)
@@ -207,7 +217,9 @@ class SupervisedConnection:
     async def _connect_and_run(self, leg: Leg) -> None:
         if self.connect_pacer is not None:
             await self.connect_pacer.wait()
-        config = attrs.evolve(self.config, url=leg.adapter.endpoint(self.config.url))
+        leg.lease_key = await self._lease_key(leg.adapter)
+        key = "" if leg.lease_key is None else leg.lease_key.reveal()
+        config = attrs.evolve(self.config, url=leg.adapter.endpoint(self.config.url, key))
         async with self.connector(config, leg.adapter) as ws:
             leg.session = Session(
                 ws,
@@ -225,6 +237,23 @@ class SupervisedConnection:
                 self._connected(leg)
             self._rotator.notify()
             await leg.session.run()
+
+    async def _lease_key(self, adapter: StreamAdapter) -> Secret | None:
+        """Return the key of what must be held to open the endpoint, where it is such an endpoint."""
+        if self._lease is None:
+            lease = adapter.session_lease(self.config.url)
+            if lease is None:
+                return None
+            self._lease = LeaseKeeper(
+                lease, on_replaced=lambda _: self.request_rotation("another session lease took the place of the last")
+            )
+            self._tasks.start_soon(self._keep_lease, self._lease)
+        return Secret(await self._lease.key())
+
+    @staticmethod
+    async def _keep_lease(keeper: LeaseKeeper) -> None:
+        with suppress(AuthenticationError, BannedError, ConfigurationError):  # which whoever asks for the key gets
+            await keeper.run()
 
     def _connected(self, leg: Leg) -> None:
         self.state = ConnectionState.CONNECTED
@@ -455,6 +484,8 @@ class SupervisedConnection:
         self.emit(events.Authenticated, generation=leg.generation)
 
     def _lease_expired(self, leg: Leg) -> None:
+        if self._lease is not None and leg.lease_key is not None:
+            self._lease.expire(leg.lease_key.reveal())
         if leg.session is not None:
             leg.session.fail(WebSocketError(self.config.exchange_name, "the session lease expired"))
 

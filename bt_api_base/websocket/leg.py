@@ -10,6 +10,7 @@ import attrs
 from bt_api_base.exceptions import WebSocketError
 
 if TYPE_CHECKING:
+    from bt_api_base.security import Secret
     from bt_api_base.websocket.adapter import StreamAdapter
     from bt_api_base.websocket.session import Session
 
@@ -24,6 +25,7 @@ class Leg:
         adapter: What its frames mean.
         lifetime: Seconds after which it is to be replaced.
         succeeds: Whether it is to take over from another that still delivers.
+        lease_key: What it was opened with, where its endpoint asks for something.
         generation: Its number among the connections that were established; 0 before it is.
         session: Its tasks, once it is established.
         error: Why it ended.
@@ -34,6 +36,7 @@ class Leg:
     adapter: StreamAdapter
     lifetime: float
     succeeds: bool = False
+    lease_key: Secret | None = None
     generation: int = 0
     session: Session | None = None
     error: Exception | None = None

@@ -143,6 +143,7 @@ class ConnectionPool:
         adapter = self.make_adapter()
         adapter.endpoint_name = endpoint
         adapter.credentials = self.config.credentials
+        adapter.transport_policy = self.config.transport_policy
         adapter.now_ns = self._now_ns
         return adapter
 
