@@ -269,6 +269,15 @@ class SimulatedOkxVenue(MarketVenue):
             top = market.depth(5 if stream.channel == "books5" else 1)
             frame = partial(top_frame, hub.venue_symbol, top, time_us)
             self._send(feed, top.last_update_id, frame, connection)
+        elif stream.channel == "candle":
+            bar = market.bar(stream.interval)
+            if bar is not None:
+                self._send(feed, time_us, partial(candle_frame, bar, False), connection)
+        elif stream.channel == "tickers":
+            day = market.day()
+            if day is not None:
+                frame = partial(ticker_frame, hub.venue_symbol, day, market.best, time_us)
+                self._send(feed, time_us, frame, connection)
         elif stream.channel == "mark-price":
             self._send(feed, time_us, partial(mark_price_frame, hub.venue_symbol, _mark(hub), time_us), connection)
         elif stream.channel == "funding-rate":
