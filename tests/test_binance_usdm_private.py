@@ -286,10 +286,6 @@ def test_lease_is_asked_for_at_the_host_that_belongs_to_the_streams(url: str, re
     lease = adapter.session_lease(url)
     assert isinstance(lease, UsdmListenKeyLease)
     assert f"{rest}/fapi/v1/listenKey" == lease.url
-    adapter.endpoint(url)
-    same = adapter.session_lease()
-    assert same is not None
-    assert lease.url == same.url
     assert BinanceUsdmAdapter().session_lease(url) is None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import httpx
 import pytest
+from typing_extensions import override
 
 from bt_api_base.containers import (
     Balance,
@@ -57,6 +58,13 @@ async def next_of(subscription: Subscription, count: int = 1) -> list[Any]:
     """Return the next events of a subscription."""
     with anyio.fail_after(10):
         return [await subscription.receive() for _ in range(count)]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something that a simulated venue does not announce."""
+    with anyio.fail_after(10):
+        while not condition():  # noqa: ASYNC110 - see above
+            await anyio.sleep(0.01)
 
 
 def client_for(venue: SimulatedUsdmVenue) -> Callable[[], httpx.AsyncClient]:
@@ -201,3 +209,63 @@ async def test_listen_key_at_the_venue() -> None:
         with pytest.raises(AuthenticationError):
             await stranger.create()
         assert 404 == venue.rest("GET", "/fapi/v1/time", {})[0]
+
+
+def adapters_for(venue: SimulatedUsdmVenue, **options: Any) -> Callable[[str], BinanceUsdmAdapter]:
+    """Return what makes adapters that ask the venue for listen keys."""
+    return lambda _: BinanceUsdmAdapter(client=client_for(venue), **options)
+
+
+@pytest.mark.parametrize("in_url", [False, True], ids=["subscribed", "in the URL"])
+async def test_account_events_reach_who_wants_them(in_url: bool) -> None:
+    """The manager has a listen key made, and gives each consumer what it asked for."""
+    async with assert_no_leaks(), SimulatedUsdmVenue() as venue, WebSocketManager() as manager:
+        await manager.add_exchange(config(venue), adapter=adapters_for(venue, listen_key_in_url=in_url))
+        orders = await manager.subscribe(SWAP, "order", "")
+        account = await manager.subscribe(SWAP, "account", "")
+        await until(lambda: venue.push_order(i=7))
+        assert "7" == (await next_of(orders))[0].order_id
+        venue.push_account("FUNDING_FEE", balances={"USDT": ("99.5", "-0.5")})
+        balance, income = await next_of(account, 2)
+        assert (Balance, Income) == (type(balance), type(income))
+        assert ["POST"] == venue.listen_keys.requests
+
+
+class _OftenRenewed(BinanceUsdmAdapter):
+    """An adapter whose listen keys are renewed all the time, and not every half an hour."""
+
+    @override
+    def session_lease(self, url: str) -> UsdmListenKeyLease | None:
+        lease = super().session_lease(url)
+        if lease is not None:
+            lease.renew_interval = 0.05
+        return lease
+
+
+@pytest.mark.parametrize("tell", [True, False], ids=["told", "silent"])
+async def test_account_events_go_on_with_another_listen_key(tell: bool) -> None:
+    """A key that is lost is replaced, whether the venue says so or a renewal finds out; a gap stands in between."""
+    async with SimulatedUsdmVenue() as venue, WebSocketManager() as manager:
+        make = adapters_for(venue) if tell else lambda _: _OftenRenewed(client=client_for(venue))
+        await manager.add_exchange(config(venue, rotation_overlap=0.0), adapter=make)
+        orders = await manager.subscribe(SWAP, "order", "")
+        first = venue.listen_keys.current
+        venue.expire_listen_key(tell=tell)
+        await until(lambda: venue.push_order(i=8))
+        with anyio.fail_after(10):
+            while not isinstance(event := await orders.receive(), Order):
+                assert isinstance(event, Gap)
+        assert "8" == event.order_id
+        assert first != venue.listen_keys.current
+
+
+async def test_wrong_api_key_is_not_tried_again() -> None:
+    """The consumer gets the venue's words, and the venue is left alone."""
+    async with SimulatedUsdmVenue() as venue, WebSocketManager() as manager:
+        stranger = Credentials("another-key-0123456789", "s")
+        await manager.add_exchange(config(venue, credentials=stranger), adapter=adapters_for(venue))
+        with pytest.raises(AuthenticationError) as caught:
+            await manager.subscribe(SWAP, "order", "")
+        assert -2015 == caught.value.venue_code
+        await anyio.sleep(0.05)
+        assert ["POST"] == venue.listen_keys.requests

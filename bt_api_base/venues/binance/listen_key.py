@@ -6,12 +6,12 @@ Source: Binance USD-M futures API documentation, "Start", "Keepalive" and "Close
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import msgspec
 from typing_extensions import override
 
-from bt_api_base._redaction import register_secret
 from bt_api_base.exceptions import (
     AuthenticationError,
     BannedError,
@@ -21,6 +21,7 @@ from bt_api_base.exceptions import (
     RequestFailedError,
     RequestTimeoutError,
 )
+from bt_api_base.security import Secret
 from bt_api_base.venues.binance.private import NOT_THIS_KEY
 from bt_api_base.venues.binance.usdm_convert import EXCHANGE_NAME
 from bt_api_base.websocket.lease import SessionLease
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
     from bt_api_base.security import Credentials
+    from bt_api_base.transport import TransportPolicy
 
 __all__ = ("ClientFactory", "UsdmListenKeyLease")
 
@@ -50,8 +52,8 @@ class UsdmListenKeyLease(SessionLease):
     Args:
         rest_url: The REST host, such as ``"https://fapi.binance.com"``.
         credentials: Only the API key is used.
-        client: Makes a client for one request; by default one that connects directly. With
-            ``functools.partial(http_client, policy)`` it goes the way of the streams.
+        policy: How to connect; ``None``: directly.
+        client: Makes a client for one request, instead of one that connects as ``policy`` says.
         delete_on_close: Whether to delete the key when it is given back.
     """
 
@@ -63,12 +65,13 @@ class UsdmListenKeyLease(SessionLease):
         rest_url: str,
         credentials: Credentials,
         *,
+        policy: TransportPolicy | None = None,
         client: ClientFactory | None = None,
         delete_on_close: bool = False,
     ) -> None:
         self.url = rest_url.rstrip("/") + _PATH
         self._credentials = credentials
-        self._client = _direct_client if client is None else client
+        self._client = partial(_client, policy) if client is None else client
         self._delete_on_close = delete_on_close
 
     @override
@@ -89,7 +92,7 @@ class UsdmListenKeyLease(SessionLease):
         key = answer.get("listenKey")
         if not isinstance(key, str) or not key or len(key) > _LONGEST_KEY:
             raise RequestFailedError(EXCHANGE_NAME, self.url, "the answer has no listen key in it")
-        register_secret(key)  # for good: others in this process may have the same one
+        Secret(key)  # from now on it is masked where it shows, whoever holds it
         return key
 
     @override
@@ -161,10 +164,10 @@ class UsdmListenKeyLease(SessionLease):
         raise RequestFailedError(EXCHANGE_NAME, self.url, status_code=status, **known)
 
 
-def _direct_client() -> httpx.AsyncClient:
+def _client(policy: TransportPolicy | None) -> httpx.AsyncClient:
     from bt_api_base.transport import http_client
 
-    return http_client()
+    return http_client(policy)
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -84,7 +84,7 @@ class BinanceUsdmAdapter(BinanceStreamAdapter):
             subscribed to as a stream. The venue documents both.
         private_events: The events to ask for in the URL; without names, the venue sends none.
         rest_url: Where listen keys come from; by default it follows from the configured URL.
-        client: Makes the HTTP client to ask for them; see `UsdmListenKeyLease`.
+        client: Makes the HTTP client to ask for them; by default it goes the way of the streams.
     """
 
     exchange_name = EXCHANGE_NAME
@@ -99,7 +99,6 @@ class BinanceUsdmAdapter(BinanceStreamAdapter):
     )
     rest_url: str | None = attrs.field(default=None, kw_only=True)
     client: ClientFactory | None = attrs.field(default=None, kw_only=True, repr=False)
-    _url: str = attrs.field(init=False, default="", repr=False)
     _lease_key: str = attrs.field(init=False, default="", repr=False)
 
     @property
@@ -118,7 +117,7 @@ class BinanceUsdmAdapter(BinanceStreamAdapter):
 
         A URL that names streams itself (``/market/ws/btcusdt@aggTrade``) is left as it is.
         """
-        self._url, self._lease_key = url, lease_key
+        self._lease_key = lease_key
         parts = urlsplit(url)
         name = self.endpoint_name
         if not self._is_private and ("@" in parts.path or "!" in parts.path or "streams=" in parts.query):
@@ -131,20 +130,16 @@ class BinanceUsdmAdapter(BinanceStreamAdapter):
         return urlunsplit(parts._replace(path=f"{prefix}/{name}/stream"))
 
     @override
-    def session_lease(self, url: str = "") -> UsdmListenKeyLease | None:
-        """Return the listen key that account events take; ``None`` for the market's endpoints.
-
-        Args:
-            url: What the user configured; by default what `endpoint` was asked about last.
-        """
+    def session_lease(self, url: str) -> UsdmListenKeyLease | None:
+        """Return the listen key that account events take; ``None`` for the market's endpoints."""
         if not self._is_private:
             return None
         if self.credentials is None:
             raise ConfigurationError(
                 "account events need credentials: give them with the configuration", exchange_name=EXCHANGE_NAME
             )
-        rest_url = self.rest_url or _rest_url(url or self._url or self.default_url)
-        return UsdmListenKeyLease(rest_url, self.credentials, client=self.client)
+        rest_url = self.rest_url or _rest_url(url)
+        return UsdmListenKeyLease(rest_url, self.credentials, policy=self.transport_policy, client=self.client)
 
     @override
     def _parse_symbol(self, symbol: str) -> tuple[str, str]:
