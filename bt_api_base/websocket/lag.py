@@ -71,7 +71,7 @@ class LagMeter:
     negative: int = attrs.field(default=0, init=False)
     _min: int = attrs.field(default=0, init=False)
     _max: int = attrs.field(default=0, init=False)
-    _counts: array[int] = attrs.field(factory=lambda: _NOTHING[:], init=False, repr=False)
+    _counts: array[int] | None = attrs.field(default=None, init=False, repr=False)  # two kilobytes, once there is a use
 
     def record(self, duration_ns: int) -> None:
         """Count one duration, in nanoseconds. A negative one is counted as zero."""
@@ -82,6 +82,8 @@ class LagMeter:
             self._min = duration_ns
         self._max = max(self._max, duration_ns)
         self.count += 1
+        if self._counts is None:
+            self._counts = _NOTHING[:]
         self._counts[_bucket(duration_ns)] += 1
 
     def percentile(self, q: float) -> float | None:
@@ -105,8 +107,10 @@ class LagMeter:
 
     def add(self, other: LagMeter) -> None:
         """Count all that another meter has counted, as if it had been recorded here."""
-        if not other.count:
+        if other._counts is None:
             return
+        if self._counts is None:
+            self._counts = _NOTHING[:]
         self._min = min(self._min, other._min) if self.count else other._min
         self._max = max(self._max, other._max)
         self.count += other.count
@@ -117,7 +121,7 @@ class LagMeter:
     def reset(self) -> None:
         """Begin anew."""
         self.count = self.negative = self._min = self._max = 0
-        self._counts = _NOTHING[:]
+        self._counts = None
 
     def _at_rank(self, rank: int) -> float:
         """Return the duration that so many were not longer than, at least one, in seconds."""
@@ -126,7 +130,7 @@ class LagMeter:
         if rank >= self.count:
             return self._max / _SECOND_NS
         bucket = 0
-        for bucket, count in enumerate(self._counts):  # noqa: B007 - where it stops is what is looked for
+        for bucket, count in enumerate(self._counts or ()):  # noqa: B007 - where it stops is what is looked for
             rank -= count
             if rank <= 0:
                 break
