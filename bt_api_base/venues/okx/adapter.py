@@ -15,23 +15,20 @@ import attrs
 import msgspec
 from typing_extensions import override
 
-from bt_api_base.containers import event_tag
-from bt_api_base.exceptions import ConfigurationError, SubscribeError
+from bt_api_base.exceptions import ConfigurationError
 from bt_api_base.security.signing import hmac_base64
 from bt_api_base.venues.okx.control import read_answer, read_event, unrecognized
 from bt_api_base.venues.okx.convert import Converter
 from bt_api_base.venues.okx.malformed import MALFORMED, FieldError, parse_error
-from bt_api_base.venues.okx.symbols import parse_symbol
+from bt_api_base.venues.okx.naming import ChannelNames
 from bt_api_base.venues.okx.topics import (
     CHANNELS,
     LOGGED_IN,
     PRIVATE,
     PUBLIC,
     TOPICS,
-    Topic,
     channel_key,
     channel_name,
-    find_topic,
 )
 from bt_api_base.websocket.adapter import (
     Channel,
@@ -90,8 +87,7 @@ class OkxAdapter(StreamAdapter):
     endpoint_name = PUBLIC
     instrument_type: ClassVar[str]
     account_types: ClassVar[tuple[str, ...]]
-    """Types that its orders and positions may have at the venue; the first is the default for orders, the last for
-    positions."""
+    """Types that its orders and positions may have at the venue; see `ChannelNames`."""
     # "WebSocket", "Connect": 3 connections a second and address; log-ins, subscriptions and unsubscriptions together
     # 480 an hour and connection; closed after 30 s without a message. Not documented: a limit of channels (there are
     # at most as many here as could be subscribed to one by one in an hour) and of messages a second. A request must not
@@ -107,10 +103,14 @@ class OkxAdapter(StreamAdapter):
         max_idle=30.0,
     )
 
+    _names: ChannelNames = attrs.field(init=False)
     _routes: dict[bytes, _Route] = attrs.field(init=False, factory=dict[bytes, _Route])
     _routes_by_key: dict[str, _Route] = attrs.field(init=False, factory=dict[str, _Route])
     _asked: dict[str, None] = attrs.field(init=False, factory=dict[str, None])
     _logging_in: bool = attrs.field(init=False, default=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._names = ChannelNames(self.exchange_name, self.instrument_type, self.account_types)
 
     # -- connecting ----------------------------------------------------------------------------
 
@@ -161,100 +161,11 @@ class OkxAdapter(StreamAdapter):
         }
         return _encode_json({"op": "login", "args": [arguments]}).decode()
 
-    # -- naming channels -----------------------------------------------------------------------
+    # -- asking for channels -------------------------------------------------------------------
 
     @override
     def channel(self, topic: str, symbol: str, params: Mapping[str, Any] | None = None) -> Channel:
-        found = find_topic(topic)
-        if found is None:
-            raise SubscribeError(
-                self.exchange_name, f"no topic {topic!r}; there are {', '.join(TOPICS)}", topic=topic, symbol=symbol
-            )
-        row, name = found
-        given = {} if params is None else {key: value for key, value in params.items() if value is not None}
-        arg = {}
-        if "instType" in row.arguments:
-            arg["instType"] = self._instrument_type(row, symbol, given)
-        internal = self._symbol(row, symbol)
-        if internal:
-            arg["ccy" if "ccy" in row.arguments else "instId"] = internal
-        if name is None or given:
-            name = self._choose(row, name, given, symbol)
-        key = cast("str", channel_key({"channel": name, **arg}))
-        event_type, *others = row.event_types
-        mixes = row.is_private and bool(others)
-        return Channel(
-            row.name,
-            internal,
-            key,
-            "" if mixes or not internal else f"{event_tag(event_type)}.{self.exchange_name}.{internal}",
-            row.endpoint_of(name),
-            row.is_private,
-            row.continuity,
-            row.quiet_after,
-            row.recoverable,
-            row.wanted,
-        )
-
-    def _instrument_type(self, row: Topic, symbol: str, given: dict[str, Any]) -> str:
-        types = self.account_types
-        default = next(iter(types if row.name in ("order", "fill") else reversed(types)))
-        chosen = given.pop("instrument_type", default)
-        if chosen not in types:
-            raise SubscribeError(
-                self.exchange_name,
-                f"no {row.name} with instrument_type={chosen!r}; there are {', '.join(types)}",
-                topic=row.name,
-                symbol=symbol,
-            )
-        return cast("str", chosen)
-
-    def _symbol(self, row: Topic, symbol: str) -> str:
-        """Read the symbol, or the currency, or that there is none."""
-        if "ccy" in row.arguments:
-            return symbol.upper()
-        if "instId" in row.arguments:
-            return (
-                parse_symbol(self.exchange_name, self.instrument_type, symbol) if symbol or not row.is_private else ""
-            )
-        if symbol:
-            raise SubscribeError(
-                self.exchange_name,
-                f"{row.name} is for all instruments at once: give no symbol",
-                topic=row.name,
-                symbol=symbol,
-            )
-        return ""
-
-    def _choose(self, row: Topic, name: str | None, given: Mapping[str, Any], symbol: str) -> str:
-        """Return the venue's channel for chosen parameters."""
-        parameters = row.parameters
-        options = ", ".join(f"{key} ({', '.join(one.choices)})" for key, one in parameters.items()) or "none"
-        values = {key: one.default for key, one in parameters.items()}
-        names = {other: key for key, one in parameters.items() for other in (key, *one.other_names)}
-        for other, value in given.items():
-            key = names.get(other)
-            choice = "" if key is None else str(value).removesuffix(parameters[key].unit)
-            if key is None or choice not in parameters[key].choices or name is not None:
-                reason = f"the channel {name!r} says everything; " if name is not None else ""
-                raise SubscribeError(
-                    self.exchange_name,
-                    f"{reason}no {row.name} with {other}={value!r}; parameters are {options}",
-                    topic=row.name,
-                    symbol=symbol,
-                )
-            values[key] = choice
-        channel = row.channels.get(tuple(values.values()))
-        if channel is None:
-            described = " and ".join(f"{key} {value}" for key, value in values.items())
-            there_are = ", ".join(" and ".join(choice) for choice in row.channels)
-            raise SubscribeError(
-                self.exchange_name,
-                f"no {row.name} with {described}; of {' and '.join(values)}, there are {there_are}",
-                topic=row.name,
-                symbol=symbol,
-            )
-        return channel
+        return self._names.channel(topic, symbol, params)
 
     @override
     def subscribe_frame(self, request_id: int, channels: Sequence[Channel]) -> str:

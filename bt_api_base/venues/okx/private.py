@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from bt_api_base.containers import (
     Account,
     Balance,
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
 
     from bt_api_base.venues.okx import private_wire as wire
 
-__all__ = ("OrderReader", "accounts", "balances_and_positions", "positions")
+__all__ = ("accounts", "balances_and_positions", "orders", "positions")
 
 _MS = 1_000_000
 
@@ -66,9 +64,6 @@ _ROLES = {"M": LiquidityType.MAKER, "T": LiquidityType.TAKER}
 
 _AT_MARKET = "-1"
 """What stands for the price of a stop that becomes a market order."""
-
-_MOST_REMEMBERED = 4096
-"""Fills remembered: the venue repeats a message within moments, if it does."""
 
 _TOTALS = "USD"
 """Currency in which an account's totals are given."""
@@ -109,36 +104,20 @@ def _price(text: str, field: str) -> Decimal | None:
     return None if text == _AT_MARKET else _decimal(text, field)
 
 
-@attrs.define(eq=False)
-class OrderReader:
-    """Reads the orders channel: each message an `Order`, and a `Fill` after it where there was one.
+def orders(
+    frame: wire.PrivateFrame[wire.OrderData], exchange_name: str, symbol: str, local_time: int
+) -> tuple[Event, ...]:
+    """Each order after a change, and after it its fill where there was one.
 
-    The venue may send a message twice, and repeats an order's last fill when something else about the order changes.
-    So that no fill counts twice, those of this connection are remembered for a while; the `Order` comes each time.
+    The venue may send a message twice, and repeats an order's last fill when something else about the order changes:
+    a fill is told by its instrument, order and trade id, which stay the same.
     """
-
-    _filled: dict[tuple[str, str, str], None] = attrs.field(factory=dict[tuple[str, str, str], None])
-
-    def __call__(
-        self,
-        frame: wire.PrivateFrame[wire.OrderData],
-        exchange_name: str,
-        symbol: str,  # noqa: ARG002
-        local_time: int,
-    ) -> tuple[Event, ...]:
-        """Return the events of a frame; see `bt_api_base.venues.okx.convert`."""
-        events: list[Event] = []
-        for data in frame.data:
-            events.append(_order(data, exchange_name, local_time))
-            if data.trade_id and _not_zero(data.fill_size, "fillSz") is not None:
-                fill = _fill(data, exchange_name, local_time)
-                identity = (data.symbol, data.order_id, data.trade_id)
-                if identity not in self._filled:
-                    self._filled[identity] = None
-                    if len(self._filled) > _MOST_REMEMBERED:
-                        del self._filled[next(iter(self._filled))]
-                    events.append(fill)
-        return tuple(events)
+    events: list[Event] = []
+    for data in frame.data:
+        events.append(_order(data, exchange_name, local_time))
+        if data.trade_id and _not_zero(data.fill_size, "fillSz") is not None:
+            events.append(_fill(data, exchange_name, local_time))
+    return tuple(events)
 
 
 def _order(data: wire.OrderData, exchange_name: str, local_time: int) -> Order:

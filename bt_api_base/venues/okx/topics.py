@@ -139,10 +139,6 @@ def _always(converter: convert.Converter) -> Callable[[tuple[str, ...]], convert
     return lambda _: converter
 
 
-def _order_reader(_: tuple[str, ...]) -> convert.Converter:
-    return private.OrderReader()
-
-
 _ALIVE = 90.0
 """Seconds. A book that nothing happens to is sent again about once a minute ("Order book channel")."""
 
@@ -151,7 +147,7 @@ _ORDERS: dict[str, Any] = {
     **_PRIVATE,
     "channels": {(): "orders"},
     "frame": private_wire.PrivateFrame[private_wire.OrderData],
-    "converter": _order_reader,
+    "converter": _always(private.orders),
     "event_types": (Order, Fill),
 }
 _ACCOUNT: dict[str, Any] = {
