@@ -47,6 +47,6 @@ def test_the_adapter_conforms() -> None:
         heartbeats=[pong],
         notices=[upgrade, count],
         bad_symbols=["BTCUSDT", "", "BTC-USDT-260626"],
-        credentials=Credentials("a-key-long-enough", "a-secret-long-enough", "a-passphrase-long-enough"),
+        credentials=Credentials("k3y" * 8, "s3cr3t" * 4, "p4ssphr4s3" * 2),
         seed=20261122,
     )
