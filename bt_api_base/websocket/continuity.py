@@ -4,7 +4,8 @@ What an event says about its place depends on its type:
 
 * a `Trade` says its number, and follows the trade one below it;
 * an `OrderBookDelta` says which update it ends with and which one it follows;
-* an `OrderBook` or a `Tick` is a whole state at a number; it follows anything older;
+* an `OrderBook` or a `Tick` is a whole state at a number; it makes up for what it follows, and does not say what that is,
+  so that changes are missing before one that is beyond the last event;
 * everything else is placed by the venue's time.
 """
 
@@ -32,7 +33,7 @@ class Place(NamedTuple):
     """Where an event stands in its channel.
 
     Attributes:
-        follows: The number it follows; ``None`` for a state, which follows anything older.
+        follows: The number it follows; ``None`` for a state, which does not say.
         number: Its own number.
     """
 
