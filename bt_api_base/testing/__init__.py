@@ -8,6 +8,7 @@
 * `simulated_venue`: a venue on loopback, over markets of its own; `okx_venue`: another, with an account;
   `replay_venue`: one that plays recordings back.
 * `faulty_proxy`: a TCP proxy that breaks connections on request, `proxy_faults` being what it can be told.
+* `conformance`: the rules that every stream adapter keeps, checked with one line.
 * `pytest_plugin`: all of it as pytest fixtures and markers.
 """
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
         VIRTUAL_BACKENDS as VIRTUAL_BACKENDS,
         VirtualTimeLoop as VirtualTimeLoop,
         virtual_backend as virtual_backend,
+    )
+    from bt_api_base.testing.conformance import (
+        check_stream_adapter as check_stream_adapter,
+        conformance_cases as conformance_cases,
+        stream_adapter_test as stream_adapter_test,
     )
     from bt_api_base.testing.faulty_proxy import FaultyProxy as FaultyProxy
     from bt_api_base.testing.leaks import LeakError as LeakError, assert_no_leaks as assert_no_leaks
@@ -67,8 +73,11 @@ _MODULES = {
     "VenueSession": "venue_records",
     "VirtualTimeLoop": "clock",
     "assert_no_leaks": "leaks",
+    "check_stream_adapter": "conformance",
+    "conformance_cases": "conformance",
     "memory_stream_pair": "streams",
     "recorded_frames": "recorded_frames",
+    "stream_adapter_test": "conformance",
     "sweep_cancellation": "cancellation",
     "virtual_backend": "clock",
 }
@@ -96,8 +105,11 @@ __all__ = (
     "VenueSession",
     "VirtualTimeLoop",
     "assert_no_leaks",
+    "check_stream_adapter",
+    "conformance_cases",
     "memory_stream_pair",
     "recorded_frames",
+    "stream_adapter_test",
     "sweep_cancellation",
     "virtual_backend",
 )
