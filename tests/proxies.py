@@ -114,8 +114,7 @@ async def _serve_http(proxy: Proxy, client: BufferedByteStream) -> SocketStream:
     except RefusedError:
         await client.send(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
         raise
-    await client.send(b"HTTP/1.1 200 Connection established\r\n\r\n" + proxy.greeting)
-    return server
+    return await _granted(client, b"HTTP/1.1 200 Connection established\r\n\r\n" + proxy.greeting, server)
 
 
 async def _serve_socks(proxy: Proxy, client: BufferedByteStream) -> SocketStream:
@@ -152,7 +151,17 @@ async def _serve_socks(proxy: Proxy, client: BufferedByteStream) -> SocketStream
     except RefusedError:
         await client.send(bytes([5, 5, 0, 1]) + bytes(6))
         raise
-    await client.send(bytes([5, 0, 0, 1]) + bytes(6))
+    return await _granted(client, bytes([5, 0, 0, 1]) + bytes(6), server)
+
+
+async def _granted(client: ByteStream, answer: bytes, server: SocketStream) -> SocketStream:
+    """Tell the client that it is connected."""
+    try:
+        await client.send(answer)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await anyio.aclose_forcefully(server)
+        raise
     return server
 
 

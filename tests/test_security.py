@@ -153,15 +153,15 @@ class TestSecret:
 
     def test_only_the_newest_are_masked(self, secret: Secret) -> None:
         """However many are made, the cost of a record stays bounded."""
-        many = [Secret(f"number-{number:03}") for number in range(64)]
-        assert f"<{VALUE}> ***" == WebSocketError("", f"<{VALUE}> number-000").detail
+        many = [Secret(f"number-{number:05}") for number in range(64)]
+        assert f"<{VALUE}> ***" == WebSocketError("", f"<{VALUE}> number-00000").detail
         for one in many:
             one.forget()
 
     def test_short_ones_mask_nothing(self) -> None:
         """Or every second word would be missing."""
-        Secret("venue")
-        assert "a venue" == WebSocketError("", "a venue").detail
+        Secret("password")
+        assert "a password" == WebSocketError("", "a password").detail
 
 
 class TestCredentials:

@@ -12,8 +12,8 @@ from bt_api_base._redaction import MASK, forget_secret, register_secret
 
 __all__ = ("Secret",)
 
-_MIN_MASKED: Final = 8
-"""Shorter texts are not masked by value: they occur in other words, and are no good secrets."""
+_MIN_MASKED: Final = 12
+"""Shorter texts are not masked by value: they may be words, as the ``password`` of an example is."""
 
 _MAX_MASKED: Final = 64
 """Texts that are masked by value at a time: each makes every log record a little more expensive."""
@@ -39,8 +39,8 @@ class Secret:
     """A text that shows in no repr, format, log, pickle or serialization; `reveal` is the only way to it.
 
     From its creation on the text is also masked wherever it turns up in the exceptions and log records of this package,
-    say because a venue repeats an API key in its answer. That holds for texts of eight characters and more, for the 64
-    newest of them, and until `forget`.
+    say because a venue repeats an API key in its answer. That holds for texts of twelve characters and more, for the
+    64 newest of them, and until `forget`.
 
     A copy is the object itself. It cannot be pickled: what goes to another process is revealed on purpose, or read
     there from where it was read here.
