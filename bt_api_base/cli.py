@@ -69,6 +69,7 @@ def demo(
     backend: Backend = "asyncio",
     duration: Annotated[float | None, Parameter(validator=_Positive)] = None,
     chaos: Annotated[bool, _Switch] = False,
+    rotate_every: Annotated[float | None, Parameter(validator=validators.Number(gte=1))] = None,
     plain: Annotated[bool, _Switch] = False,
     symbols: Annotated[tuple[str, ...], _List, Parameter(consume_multiple=True)] = _SYMBOLS,
     rate: Annotated[float, Parameter(validator=validators.Number(gte=1, lte=20_000))] = 50.0,
@@ -77,12 +78,14 @@ def demo(
     """Stream a simulated market, on this machine and without a network.
 
     Starts a simulated venue, subscribes to ticker, trades and depth of several symbols through manager and event bus,
-    shows them, and in the end compares every frame that arrived with what the venue sent.
+    shows them, and in the end compares every frame that arrived with what the venue sent, and every event that was
+    shown with what happened there.
 
     Args:
         backend: Event loop to run on.
         duration: Seconds to run. Default: until Ctrl-C, or 10 seconds where there is no terminal.
-        chaos: Break the connection again and again: resets, closes, dead venue, garbage, silence.
+        chaos: Break the connection again and again: resets, closes, dead venue, garbage, silence, shutdown notices.
+        rotate_every: Have a new connection take over every so many seconds, make before break. Default: never.
         plain: Write lines instead of redrawing. Always so where standard output is no terminal.
         symbols: Symbols to stream.
         rate: Steps of each market per second; a step makes between none and a handful of frames.
@@ -98,6 +101,7 @@ def demo(
         backend=backend,
         duration=duration,
         chaos=chaos,
+        rotate_every=rotate_every,
         plain=plain or not terminal,
         rate=rate,
         seed=seed,

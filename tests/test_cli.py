@@ -19,8 +19,9 @@ import pytest
 from bt_api_base import __version__, cli
 from bt_api_base._cli.chaos import StreamWatch
 from bt_api_base._cli.runtime import CommandError, Interrupts, expected_errors, interrupts, run
-from bt_api_base._cli.tally import TallyAdapter
+from bt_api_base._cli.tally import TallyAdapter, TallyBook
 from bt_api_base.exceptions import ConfigurationError, WebSocketError
+from bt_api_base.testing.venue_records import VenueSession
 from bt_api_base.venues import stream_adapter
 
 if sys.version_info < (3, 11):
@@ -71,7 +72,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     [
         (["--help"], ("demo", "watch", "replay", "--version")),
         ([], ("demo", "watch", "replay")),
-        (["demo", "--help"], ("--backend", "uvloop", "--duration", "--chaos", "--plain", "BTC-USDT", "--seed")),
+        (["demo", "--help"], ("--backend", "uvloop", "--duration", "--chaos", "--rotate-every", "--plain", "--seed")),
         (["watch", "--help"], ("EXCHANGE", "SYMBOLS", "--topic", "--record", "--url", "--attempts")),
         (["replay", "--help"], ("FILES", "--speed", "max", "--exchange")),
     ],
@@ -97,6 +98,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["demo", "--backend", "curio"], 'Invalid value "curio" for --backend.'),
         (["demo", "--duration", "0"], "Must be > 0."),
         (["demo", "--rate", "0.5"], "Must be >= 1."),
+        (["demo", "--rotate-every", "0.5"], "Must be >= 1."),
         (["demo", "--what"], "Unknown option: --what."),
         (["watch"], "EXCHANGE requires an argument"),
         (["watch", "BINANCE___SPOT"], "SYMBOLS requires an argument"),
@@ -182,21 +184,42 @@ def test_the_console_script_is_the_same_program() -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_demo_streams_and_adds_up(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """On each event loop: prices, lags, and a summary that agrees with the venue's record."""
+    """On each event loop: prices, lags, and a summary that agrees with the venue's record; nothing is lost."""
     assert cli.main(["demo", "--backend", backend, "--duration", "1.2", "--rate", "200", "--plain"]) == 0
     output = capsys.readouterr().out
     assert "ws.connected BINANCE___SPOT-1 is up" in output
     assert re.search(r"BTC-USDT +61,\d{3}\.\d\d +bid 61,.* ask 61,.* spread ", output)
-    assert re.search(r"total +[\d,]+ ev/s .* lag p50 .* reconnects 0  dropped 0  bad frames 0  gaps 0", output)
-    verdict = re.search(r"verified: ([\d,]+) frames were sent over 1 connection, ([\d,]+) arrived in order, 0", output)
+    assert re.search(
+        r"total +[\d,]+ ev/s .* lag p50 .* reconnects 0  rotations 0  dropped 0  bad frames 0  gaps 0", output
+    )
+    verdict = re.search(r"verified: ([\d,]+) frames were sent over 1 connection, ([\d,]+) arrived in order\n", output)
     assert verdict is not None
     assert verdict[1] == verdict[2]
+    assert "0 rotations, 0 reconnections, 0 events lost\n" in output
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_demo_rotates_and_loses_nothing(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One connection takes over from another: what comes over both is shown once, and nothing is missing."""
+    arguments = ["--duration", "2.5", "--rate", "300", "--rotate-every", "1", "--symbols", "BTC-USDT"]
+    assert cli.main(["demo", "--backend", backend, *arguments]) == 0
+    output = capsys.readouterr().out
+    assert "ws.rotated BINANCE___SPOT-1 was taken over by connection 2 (age): 3 channels, both were open" in output
+    assert "ws.disconnected" not in output
+    verdict = re.search(r"([\d,]+) events were shown, each once and in order\n +(\d) rotations?, (.*)\n", output)
+    assert verdict is not None
+    assert int(verdict[2]) >= 1
+    assert verdict[3] == "0 reconnections, 0 events lost"
+    duplicates = re.search(r"came over two +([\d,]+) events, shown once", output)
+    assert duplicates is not None
+    assert int(duplicates[1]) > 0
+    assert "×" not in output
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_demo_survives_chaos_and_adds_up(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every stream comes back from every fault; gaps are shown; outside the cuts nothing is lost."""
-    arguments = ["--duration", "3", "--rate", "300", "--chaos", "--symbols", "BTC-USDT", "ETH-USDT"]
+    """Every stream comes back from every fault, whatever is lost is in a gap that was told, and gaps are shown."""
+    arguments = ["--duration", "4", "--rate", "300", "--chaos", "--symbols", "BTC-USDT", "ETH-USDT"]
     assert cli.main(["demo", "--backend", backend, *arguments]) == 0
     output = capsys.readouterr().out
     faults = {line.split(maxsplit=2)[2] for line in output.splitlines() if " chaos " in line}
@@ -204,12 +227,17 @@ def test_demo_survives_chaos_and_adds_up(backend: str, capsys: pytest.CaptureFix
     assert re.search(r"verified: [\d,]+ frames were sent over \d+ connections", output)
     assert re.search(r"BTC-USDT .* gaps [1-9]", output)
     assert "×" in output
-    assert re.search(r"gaps +\d+ over 2 symbols", output)
+    assert re.search(r"gaps +[1-9]\d* told: [1-9]\d* interruptions of 2 symbols", output)
+    assert re.search(r"[1-9]\d* reconnections?, [\d,]+ events lost, all of them in one of \d+ gaps that", output)
     rows = [line.split() for line in output.splitlines()]
     for stream in ("btcusdt@trade", "btcusdt@bookTicker", "btcusdt@depth5@100ms", "ethusdt@trade"):
-        row = next(row for row in rows if row[:1] == [stream])
-        sent, received, lost = (int(text.replace(",", "")) for text in row[1:])
-        assert sent == received + lost > 0
+        over_wire, on_screen = ([int(text.replace(",", "")) for text in row[1:]] for row in rows if row[:1] == [stream])
+        sent, received, under_way = over_wire
+        happened, shown, lost, gaps = on_screen
+        assert sent == received + under_way > 0
+        assert happened == shown + lost > shown > 0
+        assert received >= shown
+        assert gaps > 0
 
 
 def test_the_same_seed_makes_the_same_faults() -> None:
@@ -219,23 +247,28 @@ def test_the_same_seed_makes_the_same_faults() -> None:
     def script(seed: int) -> list[str]:
         chaos = Chaos(None, None, None, seed, 0.8)  # type: ignore[arg-type]
         chaos.venue = type("FakeVenue", (), {"disconnect_all": None})()
-        return [text for (text, _, _), _ in zip(chaos._script(), range(18), strict=False)]
+        return [text for (text, _, _), _ in zip(chaos._script(), range(21), strict=False)]
 
     assert script(1) == script(1) != script(2)
-    assert len(set(script(1)[:6])) == 6
+    assert len(set(script(1)[:7])) == 7
 
 
 @pytest.mark.anyio
 async def test_a_stream_that_stays_away_is_named() -> None:
     """Demo fails when a stream does not come back, and says which."""
-    tally = TallyAdapter(stream_adapter("BINANCE___SPOT"))
+    book, sessions = TallyBook(), [VenueSession(number=1, target="/stream?attempt=1", opened_at=0.0)]
+    tally = TallyAdapter(stream_adapter("BINANCE___SPOT"), book)
     tally.endpoint("ws://h/stream")
     tally.decode_frame(TRADE, 1)
-    watch = StreamWatch(tally, frozenset({"btcusdt@trade", "btcusdt@depth"}), patience=0.02)
+    watch = StreamWatch(book, sessions, frozenset({"btcusdt@trade", "btcusdt@depth"}), patience=0.02)
     with pytest.raises(CommandError, match=r"within 0.02 s: btcusdt@depth$"):
         await watch.wait_back()
     with pytest.raises(CommandError, match=r"btcusdt@depth, btcusdt@trade$"):
-        await watch.wait_back(after_attempt=1)
+        await watch.wait_back(after=watch.newest)
+    await StreamWatch(book, sessions, frozenset({"btcusdt@trade"})).wait_back()
+    sessions[0].closed_at = 1.0
+    with pytest.raises(CommandError, match=r"btcusdt@depth, btcusdt@trade$"):
+        await watch.wait_back()
 
 
 def test_a_mismatch_is_status_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

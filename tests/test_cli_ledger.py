@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from bt_api_base._cli.ledger import Ledger
-from bt_api_base._cli.tally import AttemptTally, TallyAdapter, attempt_number
+from bt_api_base._cli.tally import TallyAdapter, TallyBook, attempt_number
+from bt_api_base._cli.verdict import counted, verdict
 from bt_api_base.exceptions import DataParseError
 from bt_api_base.testing.peer import Ending
 from bt_api_base.testing.venue_records import StreamRecord, VenueSession
@@ -22,14 +23,21 @@ TRADE = (
 )
 
 
-def client_of(*received: list[int]) -> TallyAdapter:
-    """Make a client that has received frames with these ids, an attempt to connect each."""
-    adapter = TallyAdapter(stream_adapter("BINANCE___SPOT"), keep_ids=True)
+def adapter_of(book: TallyBook) -> TallyAdapter:
+    """Make the adapter of one more connection."""
+    adapter = TallyAdapter(stream_adapter("BINANCE___SPOT"), book)
+    adapter.endpoint("ws://127.0.0.1/stream")
+    return adapter
+
+
+def client_of(*received: list[int]) -> TallyBook:
+    """Make the account of a client that has received frames with these ids, an attempt to connect each."""
+    book = TallyBook(keep_ids=True)
     for ids in received:
-        adapter.endpoint("ws://127.0.0.1/stream")
+        adapter = adapter_of(book)
         for number in ids:
             adapter.decode_frame(TRADE % number, 1)
-    return adapter
+    return book
 
 
 def session_of(number: int, ids: list[int], *, ending: Ending = Ending.CUT, exact: bool = False) -> VenueSession:
@@ -48,10 +56,10 @@ def session_of(number: int, ids: list[int], *, ending: Ending = Ending.CUT, exac
     )
 
 
-def settled(client: TallyAdapter, *sessions: VenueSession) -> Ledger:
+def settled(client: TallyBook, *sessions: VenueSession) -> Ledger:
     """Compare everything."""
     ledger = Ledger(sessions, client)
-    ledger.compare(final=True)
+    ledger.compare()
     return ledger
 
 
@@ -59,7 +67,7 @@ def test_a_connection_closed_in_good_order_must_be_complete() -> None:
     """Equal is fine, less is not."""
     whole = settled(client_of([1, 2, 3]), session_of(1, [1, 2, 3], ending=Ending.CLOSED_BY_VENUE, exact=True))
     assert whole.agrees
-    assert (3, 3, 0) == (whole.total.sent, whole.total.received, whole.total.lost)
+    assert (3, 3, 0) == (whole.total.sent, whole.total.received, whole.total.unreceived)
     less = settled(client_of([1, 2]), session_of(1, [1, 2, 3], ending=Ending.CLOSED_BY_VENUE, exact=True))
     assert less.problems == [
         "connection 1, btcusdt@trade: 2 frames arrived of 3 sent, although it was closed by venue in good order"
@@ -69,7 +77,7 @@ def test_a_connection_closed_in_good_order_must_be_complete() -> None:
 def test_a_cut_loses_the_end_and_nothing_else() -> None:
     """The beginning must have arrived; a hole is no cut."""
     cut = settled(client_of([1, 2]), session_of(1, [1, 2, 3, 4]))
-    assert (True, 2) == (cut.agrees, cut.total.lost)
+    assert (True, 2) == (cut.agrees, cut.total.unreceived)
     hole = settled(client_of([1, 3]), session_of(1, [1, 2, 3]))
     assert hole.problems == ["connection 1, btcusdt@trade: 2 was sent, 3 arrived"]
 
@@ -97,35 +105,64 @@ def test_connections_are_matched_by_attempt() -> None:
 def test_a_session_the_client_knows_nothing_of_received_nothing() -> None:
     """Its handshake was answered, and the answer lost in a cut."""
     ledger = settled(client_of([1]), session_of(1, [1]), session_of(9, [2]))
-    assert (True, 1) == (ledger.agrees, ledger.total.lost)
+    assert (True, 1) == (ledger.agrees, ledger.total.unreceived)
+
+
+def test_connections_that_overlap_are_compared_apart() -> None:
+    """Each has its own adapter, and what comes over one is not held against the other."""
+    book = TallyBook(keep_ids=True)
+    old, new = adapter_of(book), adapter_of(book)
+    for number, adapters in ((1, [old]), (2, [old, new]), (3, [new, old]), (4, [new])):
+        for adapter in adapters:
+            adapter.decode_frame(TRADE % number, 1)
+    left = session_of(1, [1, 2, 3, 4], ending=Ending.CLOSED_BY_CLIENT)
+    ledger = settled(book, left, session_of(2, [2, 3, 4], ending=Ending.CLOSED_BY_VENUE, exact=True))
+    assert (True, 7, 6) == (ledger.agrees, ledger.total.sent, ledger.total.received)
+    assert (6, 6) == (book.events, book.frames)
 
 
 def test_what_has_been_compared_is_forgotten() -> None:
     """So that a demo can run for days."""
-    client, session = client_of([1, 2]), session_of(1, [1, 2, 3], ending=Ending.OPEN)
-    ledger = Ledger([session], client)
-    ledger.compare()
-    assert ([3], [], 0) == (session.streams[STREAM].ids, client.current.ids[STREAM], ledger.connections)
+    book = TallyBook(keep_ids=True)
+    client, session = adapter_of(book), session_of(1, [1, 2, 3], ending=Ending.OPEN)
+    client.decode_frame(TRADE % 1, 1)
+    client.decode_frame(TRADE % 2, 1)
+    ledger = Ledger([session], book)
+    ledger.compare(1_000.0)
+    assert ([3], [], 0) == (session.streams[STREAM].ids, client.tally.ids[STREAM], ledger.connections)
     client.decode_frame(TRADE % 3, 1)
-    ledger.compare(final=True)
+    ledger.compare()
     assert (True, 3) == (ledger.agrees, ledger.total.received)
 
 
 def test_a_session_is_settled_when_both_sides_are_done_with_it() -> None:
-    """The venue has recorded its end, and the client has gone on to another attempt."""
-    client = client_of([1])
-    session = session_of(1, [1, 2])
-    ledger = Ledger([session], client)
-    ledger.compare()
+    """The venue has recorded its end, and the client has had the time to take what was under way."""
+    book = TallyBook(keep_ids=True)
+    client, session = adapter_of(book), session_of(1, [1, 2])
+    client.decode_frame(TRADE % 1, 1)
+    ledger = Ledger([session], book)
+    ledger.compare(1.5)
     assert ledger.connections == 0
-    client.endpoint("ws://127.0.0.1/stream")
-    ledger.compare()
-    assert (1, 1) == (ledger.connections, ledger.total.lost)
+    client.decode_frame(TRADE % 2, 1)
+    ledger.compare(10.0)
+    assert (1, 0) == (ledger.connections, ledger.total.unreceived)
+
+
+def test_a_connection_that_outlives_its_successor_is_settled_first() -> None:
+    """The one that was to take over and failed waits for it."""
+    sessions = [session_of(1, [1, 2], ending=Ending.OPEN), session_of(2, [2], ending=Ending.CLOSED_BY_CLIENT)]
+    ledger = Ledger(sessions, client_of([1, 2], [2]))
+    ledger.compare(1_000.0)
+    assert ledger.connections == 0
+    sessions[0].ending, sessions[0].closed_at = Ending.CUT, 1_000.0
+    ledger.compare(2_000.0)
+    assert (2, True) == (ledger.connections, ledger.agrees)
 
 
 def test_answers_and_garbage_are_accounted_for() -> None:
     """A frame that is rejected must be one that was sent to be rejected."""
-    client = client_of([])
+    book = TallyBook(keep_ids=True)
+    client = adapter_of(book)
     session = session_of(1, [], ending=Ending.CLOSED_BY_VENUE, exact=True)
     client.decode_frame(b'{"result":null,"id":1}', 1)
     session.control.note(None)
@@ -133,37 +170,50 @@ def test_answers_and_garbage_are_accounted_for() -> None:
         session.garbage.note(None)
         with suppress(DataParseError):
             client.decode_frame(frame, 1)
-    assert settled(client, session).agrees
+    assert settled(book, session).agrees
     with pytest.raises(DataParseError):
         client.decode_frame(b"nonsense", 1)
-    assert (1, 3, 4) == (client.current.control_frames, client.current.rejected_frames, client.current.frames)
-    assert settled(client, session).problems == ["connection 1, garbage: 3 frames arrived of 2 sent"]
+    assert (1, 3, 4) == (client.tally.control_frames, client.tally.rejected_frames, book.frames)
+    assert settled(book, session).problems == ["connection 1, garbage: 3 frames arrived of 2 sent"]
 
 
 def test_the_report_names_streams_and_endings() -> None:
-    """With a verdict anybody can read."""
+    """What was sent and what was received of each."""
     ledger = settled(client_of([1, 2], [3]), session_of(1, [1, 2, 9]), session_of(2, [3], ending=Ending.LOST))
     out = Console(width=100, color_system=None, record=True, file=StringIO())
     out.print(ledger.report())
     text = out.export_text()
     assert ["btcusdt@trade", "4", "3", "1"] in [line.split() for line in text.splitlines()]
     assert ["cut", "1", "3", "2", "1"] in [line.split() for line in text.splitlines()]
-    assert "verified: 4 frames were sent over 2 connections, 3 arrived in order, 1 were lost in cuts" in text
+    assert ["lost", "1", "1", "1", "0"] in [line.split() for line in text.splitlines()]
 
 
-def test_the_report_does_not_drown_in_problems() -> None:
+def test_a_verdict_does_not_drown_in_problems() -> None:
     """The first few say it."""
-    ledger = Ledger([], client_of())
-    for number in range(20):
-        ledger.problem(f"problem {number}")
-    assert ledger.verdict().plain.startswith("MISMATCH: \n  problem 0\n")
-    assert ledger.verdict().plain.endswith("problem 7\n  and 12 more")
+    text = verdict([f"problem {number}" for number in range(20)], "everything agrees").plain
+    assert text.startswith("MISMATCH: \n  problem 0\n")
+    assert text.endswith("problem 7\n  and 12 more")
+
+
+def test_a_verdict_says_what_was_verified() -> None:
+    """A line each, one below the other."""
+    assert verdict([], "one", "two").plain == "verified: one\n          two"
+    assert ["1 gap", "0 gaps", "1,200 gaps"] == [counted(number, "gap") for number in (1, 0, 1_200)]
 
 
 def test_attempts_are_numbered_in_the_url() -> None:
     """What was in the URL stays."""
-    client = client_of()
-    assert client.endpoint("ws://h/stream?timeUnit=MICROSECOND") == "ws://h/stream?timeUnit=MICROSECOND&attempt=1"
-    assert client.endpoint("ws://h/ws") == "ws://h/stream?attempt=2"
+    book = TallyBook()
+    one, two = (TallyAdapter(stream_adapter("BINANCE___SPOT"), book) for _ in range(2))
+    assert one.endpoint("ws://h/stream?timeUnit=MICROSECOND") == "ws://h/stream?timeUnit=MICROSECOND&attempt=1"
+    assert two.endpoint("ws://h/ws") == "ws://h/stream?attempt=2"
     assert [2, 0, 0] == [attempt_number(t) for t in ("/stream?attempt=2", "/stream", "/stream?attempt=x")]
-    assert isinstance(client.current, AttemptTally)
+    assert [one.tally, two.tally] == book.attempts == [book.attempt_of(f"/?attempt={n}") for n in (1, 2)]
+    assert (2, 0) == (book.newest, book.attempt_of("/stream").number)
+
+
+def test_an_adapter_that_only_names_channels_has_no_page() -> None:
+    """One is made that never connects."""
+    book = TallyBook()
+    TallyAdapter(stream_adapter("BINANCE___SPOT"), book).channel("trade", "BTC-USDT")
+    assert book.newest == 0

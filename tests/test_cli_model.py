@@ -10,10 +10,11 @@ from hypothesis import given, strategies as st
 from bt_api_base._cli import format as fmt
 from bt_api_base._cli.histogram import DurationHistogram
 from bt_api_base._cli.history import PriceHistory, sparkline
+from bt_api_base._cli.interruptions import Interruptions
 from bt_api_base._cli.log import EventLog, describe
 from bt_api_base._cli.model import Flow, RateMeter, ViewModel
 from bt_api_base._cli.symbol import PriceRange, SymbolState
-from bt_api_base.containers import Bar, OrderBook, OrderBookDelta, Side, Tick, Trade
+from bt_api_base.containers import Bar, Gap, GapReason, OrderBook, OrderBookDelta, Side, Tick, Trade
 from bt_api_base.websocket import events
 
 VENUE = "BINANCE___SPOT"
@@ -29,6 +30,18 @@ def tick(time_ns: int, bid: float, ask: float, *, symbol: str = "BTC-USDT", serv
 def trade(time_ns: int, price: float, volume: float = 1.0) -> Trade:
     """Make a trade."""
     return Trade(VENUE, "BTC-USDT", time_ns, time_ns, "1", price, volume, Side.BUY, time_ns)
+
+
+def gap(
+    since: int,
+    until: int,
+    *,
+    topic: str = "ticker",
+    symbol: str = "BTC-USDT",
+    reason: GapReason = GapReason.DISCONNECTED,
+) -> Gap:
+    """Make a gap."""
+    return Gap(VENUE, symbol, 0, until, since=since, until=until, reason=reason, topic=topic)
 
 
 def happened(event_type: type[events.ConnectionEvent], time_ns: int, **fields: object) -> events.ConnectionEvent:
@@ -239,73 +252,88 @@ def test_with_quotes_their_middle_is_drawn() -> None:
 def test_nothing_is_known_of_a_new_symbol() -> None:
     """It has no price, no spread and no gap."""
     state = SymbolState(VENUE, "BTC-USDT")
-    assert (None, None, False) == (state.last_price, state.spread, state.in_gap)
+    assert (None, None, 0) == (state.last_price, state.spread, state.gaps.count)
     assert PriceRange().mean == 0.0
 
 
 # -- gaps --------------------------------------------------------------------------------------------
 
 
-def test_a_gap_lasts_from_the_last_event_to_the_next() -> None:
-    """Not from the loss of the connection to its return: data are missing for longer than that."""
-    model = ViewModel()
-    model.feed([tick(START, 99.0, 101.0)], START)
-    model.note(lost(START + 2 * SECOND))
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)), max_size=24))
+def test_gaps_that_touch_are_one_interruption(gaps: list[tuple[int, int]]) -> None:
+    """In whatever order they are told, count and length are those of their union."""
+    interruptions = Interruptions()
+    for since, length in gaps:
+        interruptions.add(since, since + length)
+    # Half units, so that gaps that touch are told from those with a unit between them.
+    covered = {half for since, length in gaps for half in range(2 * since, 2 * (since + length) + 1)}
+    begins = sorted(half for half in covered if half - 1 not in covered)
+    ends = sorted(half for half in covered if half + 1 not in covered)
+    lengths = [(end - begin) // 2 for begin, end in zip(begins, ends, strict=True)]
+    expected = (len(lengths), sum(lengths), max(lengths, default=0))
+    assert expected == (interruptions.count, interruptions.total_ns, interruptions.longest_ns)
+
+
+def test_a_gap_is_drawn_where_it_is() -> None:
+    """In the past, between the events before it and after it, however much later it was told."""
+    model = ViewModel(bucket_ns=SECOND)
+    for second in (0, 1, 2, 6, 7, 8, 9):
+        model.feed([tick(START + second * SECOND, 99.0, 101.0)], START + second * SECOND)
+    model.feed([gap(START + 2 * SECOND, START + 6 * SECOND)], START + 9 * SECOND)
     state = model.symbols[VENUE, "BTC-USDT"]
-    assert state.in_gap
-    model.note(happened(events.Connected, START + 3 * SECOND, generation=2))
-    assert state.in_gap
-    model.feed([tick(START + 4 * SECOND, 99.0, 101.0)], START + 4 * SECOND)
-    assert not state.in_gap
-    assert (1, 4 * SECOND, 4 * SECOND) == (state.gap_count, state.gap_ns, state.longest_gap_ns)
-    assert model.gaps == 1
-    assert "×" in sparkline(state.recent, 64)
+    assert sparkline(state.recent, 64) == "▄▄×××××▄▄▄"
+    assert (1, 4 * SECOND, 4 * SECOND) == (state.gaps.count, state.gaps.total_ns, state.gaps.longest_ns)
 
 
-def test_events_that_were_under_way_do_not_end_a_gap() -> None:
-    """They were received before the connection was lost, and only seen after."""
+def test_the_gaps_of_a_symbols_channels_are_one_interruption() -> None:
+    """Quotes and trades were lost with the same connection; every one of the gaps is counted as told."""
     model = ViewModel()
     model.feed([tick(START, 99.0, 101.0)], START)
-    model.note(lost(START + SECOND))
-    model.feed([tick(START + SECOND // 2, 99.0, 101.0)], START + SECOND)
+    model.feed([gap(START, START + 4 * SECOND), gap(START + SECOND, START + 5 * SECOND, topic="trade")], START)
     state = model.symbols[VENUE, "BTC-USDT"]
-    assert state.in_gap
-    assert state.gap_since == START + SECOND // 2
+    assert (2, 1, 5 * SECOND) == (model.gaps, state.gaps.count, state.gaps.total_ns)
 
 
-def test_a_connection_lost_again_prolongs_the_gap() -> None:
-    """Two losses without an event between them are one gap."""
+def test_a_gap_is_no_event() -> None:
+    """It is in no count of events, and has no lag."""
     model = ViewModel()
-    model.feed([tick(START, 99.0, 101.0)], START)
-    model.note(lost(START + SECOND))
-    model.note(lost(START + 2 * SECOND))
-    model.feed([tick(START + 3 * SECOND, 99.0, 101.0)], START + 3 * SECOND)
-    assert (1, 3 * SECOND) == (model.gaps, model.symbols[VENUE, "BTC-USDT"].gap_ns)
+    model.feed([gap(START, START + SECOND), tick(START + SECOND, 99.0, 101.0)], START + SECOND)
+    assert (1, {"Tick": 1}, 1) == (model.events, model.kinds, model.handover_lag.count)
+    assert [1] == [state.events for state in model.symbols.values()]
 
 
-def test_a_symbol_without_events_has_no_gap() -> None:
-    """Before its first event nothing is missing."""
+def test_a_gap_of_which_the_beginning_is_not_known_is_drawn_at_its_end() -> None:
+    """Nothing had come before it."""
+    model = ViewModel(bucket_ns=SECOND)
+    model.feed([tick(START, 99.0, 101.0), gap(0, START)], START)
+    state = model.symbols[VENUE, "BTC-USDT"]
+    assert (1, 0, "×") == (state.gaps.count, state.gaps.total_ns, sparkline(state.recent, 8))
+
+
+def test_a_gap_of_all_symbols_is_counted() -> None:
+    """There is no row to draw it in."""
     model = ViewModel()
-    state = model.add_symbol(VENUE, "BTC-USDT")
+    model.feed([gap(START, START + SECOND, symbol="")], START)
+    assert (1, {}) == (model.gaps, model.symbols)
+
+
+def test_a_lost_connection_is_shown_until_it_is_back() -> None:
+    """What is missing for it is told later, by gaps; of another venue's symbols nothing is missing."""
+    model = ViewModel()
+    model.feed([tick(START, 99.0, 101.0), Tick("OTHER___SPOT", "BTC-USDT", 0, START, 1.0, 2.0)], START)
     model.note(lost(START))
-    assert (False, 0) == (state.in_gap, model.gaps)
-
-
-def test_only_the_exchange_that_was_lost_has_a_gap() -> None:
-    """Another venue's connection is another connection."""
-    model = ViewModel()
-    model.feed([Tick("OTHER___SPOT", "BTC-USDT", 0, START, 1.0, 2.0)], START)
-    model.note(lost(START + SECOND))
+    assert [True, False] == [model.is_down(state) for state in model.symbols.values()]
+    model.note(happened(events.Connected, START + SECOND, generation=2))
+    assert not any(model.is_down(state) for state in model.symbols.values())
     assert model.gaps == 0
 
 
-def test_an_open_gap_is_drawn_while_it_lasts() -> None:
-    """The chart moves on, showing that nothing is known."""
-    model = ViewModel(bucket_ns=SECOND)
+def test_a_rotation_is_no_loss() -> None:
+    """The connection stays up all the time."""
+    model = ViewModel()
     model.feed([tick(START, 99.0, 101.0)], START)
-    model.note(lost(START))
-    model.advance(3.0, START + 3 * SECOND)
-    assert sparkline(model.symbols[VENUE, "BTC-USDT"].recent, 64) == "××××"
+    model.note(happened(events.Rotated, START, generation=2, reason="age", channels=1, overlap=1.0))
+    assert not model.is_down(model.symbols[VENUE, "BTC-USDT"])
 
 
 # -- model -------------------------------------------------------------------------------------------
@@ -331,9 +359,13 @@ def test_a_recording_shows_its_own_clock() -> None:
     """What happens to the connection now has no place in the time of the recording."""
     model = ViewModel(live=False)
     model.feed([tick(START, 99.0, 101.0)], START + 10**17)
-    model.note(lost(START + 10**17))
+    model.feed([gap(START, START + 10**17)], START + 10**17)
     model.advance(1.0, START + 10**17)
-    assert (START, 0, 0) == (model.clock_ns, model.gaps, model.handover_lag.count)
+    state = model.symbols[VENUE, "BTC-USDT"]
+    assert (START, 1, 0, 0) == (model.clock_ns, model.gaps, state.gaps.count, model.handover_lag.count)
+    assert sparkline(state.whole, 8) == "▄"
+    model.feed([gap(START - SECOND, START, reason=GapReason.SEQUENCE)], START + 10**17)
+    assert (1, "×") == (state.gaps.count, sparkline(state.whole, 8))
 
 
 def test_a_rate_looks_back_two_seconds() -> None:
@@ -383,6 +415,51 @@ def test_rates_are_per_symbol() -> None:
             happened(events.Resubscribed, 0, generation=2, restored=2, total=3),
             "warning",
             "one has 2 of 3 channels back",
+        ),
+        (
+            happened(events.Rotated, 0, generation=3, reason="age", channels=9, overlap=1.25),
+            "good",
+            "one was taken over by connection 3 (age): 9 channels, both were open for 1.25 s",
+        ),
+        (
+            happened(events.RotationFailed, 0, reason="age: refused", delay=0.5),
+            "warning",
+            "one could not be rotated (age: refused); the next attempt comes in 0.50 s at the earliest",
+        ),
+        (happened(events.Authenticated, 0, generation=2), "good", "one is logged in, connection 2"),
+        (
+            happened(
+                events.Quiet,
+                0,
+                topic="trade",
+                symbol="BTC-USDT",
+                silence=45.02,
+                limit=30.0,
+                learned=True,
+                action="probe",
+            ),
+            "warning",
+            "one has heard nothing of trade BTC-USDT for 45.0 s (limit 30 s, learned): probe",
+        ),
+        (
+            happened(events.Subscribing, 0, done=40, failed=0, total=200, remaining=3.21),
+            "info",
+            "one has 40 of 200 channels, 3.2 s to go",
+        ),
+        (
+            happened(events.Subscribing, 0, done=40, failed=2, total=200, remaining=3.21),
+            "error",
+            "one has 40 of 200 channels, 2 refused, 3.2 s to go",
+        ),
+        (
+            happened(events.Moved, 0, moved=9, failed=0),
+            "warning",
+            "one is given up: others carry 9 of its channels",
+        ),
+        (
+            happened(events.Moved, 0, moved=7, failed=2),
+            "error",
+            "one is given up: others carry 7 of its channels, 2 found no place",
         ),
         (happened(events.Stale, 0, silence=1.25), "warning", "one has been silent for 1.2 s and is replaced"),
         (

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
 from bt_api_base._cli.recording import FrameRecorder, meta_path
-from bt_api_base._cli.replay import Recording, ReplayAdapter, ReplayOptions, run_replay
+from bt_api_base._cli.replay import Recording, ReplayAdapter, ReplayBook, ReplayOptions, run_replay
 from bt_api_base._cli.runtime import CommandError, expected_errors, wait_until
 from bt_api_base._cli.taps import AdapterTap, RecordingAdapter
 from bt_api_base._cli.watch import WatchOptions, run_watch
 from bt_api_base.exceptions import BtApiError
+from bt_api_base.security import Credentials
 from bt_api_base.testing.replay_venue import ReplayVenue
 from bt_api_base.testing.simulated_venue import SimulatedVenue
+from bt_api_base.transport import TransportPolicy
 from bt_api_base.venues import stream_adapter
-from bt_api_base.websocket.adapter import Notice
+from bt_api_base.websocket.adapter import Notice, StreamAdapter
 from tests.corpora import corpora_path
 
 if sys.version_info < (3, 11):
@@ -132,7 +136,7 @@ async def test_a_recording_that_cannot_be_written_says_so(tmp_path: Path) -> Non
 async def test_a_tap_does_as_the_adapter_inside() -> None:
     """Whatever is asked of it."""
     inner = stream_adapter(VENUE)
-    tap = AdapterTap(stream_adapter(VENUE))
+    tap: StreamAdapter = AdapterTap(stream_adapter(VENUE))
     channel = inner.channel("trade", "BTC-USDT")
     assert (inner.exchange_name, inner.default_url, inner.limits) == (tap.exchange_name, tap.default_url, tap.limits)
     assert tap.channel("trade", "BTC-USDT") == channel
@@ -141,6 +145,38 @@ async def test_a_tap_does_as_the_adapter_inside() -> None:
     assert tap.decode_frame(ACK, 1) == inner.decode_frame(ACK, 1)
     assert tap.unsubscribe_frame(2, [channel]) == inner.unsubscribe_frame(2, [channel])
     assert tap.ping_frame() == inner.ping_frame()
+    assert tap.probe_frame(3, channel) == inner.probe_frame(3, channel)
+    assert tap.session_lease("ws://h/ws") == inner.session_lease("ws://h/ws")
+    assert tap.login_frame(4) == inner.login_frame(4)
+
+
+async def test_what_a_connection_sets_reaches_the_adapter_inside() -> None:
+    """Endpoint, credentials and clock: limits, URL and log-in depend on them."""
+    inner = stream_adapter(VENUE)
+    tap: StreamAdapter = AdapterTap(inner)
+    tap.credentials = credentials = Credentials("key", "secret")
+    tap.now_ns = now_ns = lambda: 1_700_000_000_000_000_000
+    tap.transport_policy = policy = TransportPolicy()
+    tap.endpoint_name = name = inner.channel("order", "").endpoint
+    for adapter in (inner, tap):
+        given = (adapter.endpoint_name, adapter.credentials, adapter.transport_policy, adapter.now_ns)
+        assert (name, credentials, policy, now_ns) == given
+    assert tap.limits.max_channels_per_connection == 1
+    channel = tap.channel("order", "")
+    assert tap.endpoint(tap.default_url, "lease") == inner.endpoint(tap.default_url, "lease") != tap.default_url
+    assert tap.subscribe_frame(1, [channel]) == inner.subscribe_frame(1, [channel])
+    assert "1700000000000" in tap.subscribe_frame(1, [channel])
+
+
+async def test_a_tap_leaves_nothing_of_an_adapter_out() -> None:
+    """Whatever the contract grows by, a tap passes on; frames it decodes one by one."""
+    own = {name for name in vars(StreamAdapter) if not name.startswith("_")} | set(StreamAdapter.__annotations__)
+    passed_on = vars(AdapterTap).keys() | vars(AdapterTap(stream_adapter(VENUE))).keys()
+    assert own - passed_on == {"decode", "decode_batch"}
+    for name in own & passed_on:
+        contract, ours = getattr(StreamAdapter, name, None), getattr(AdapterTap, name, None)
+        if callable(contract) and callable(ours):
+            assert inspect.signature(contract) == inspect.signature(ours)
 
 
 async def test_frames_that_cannot_be_decoded_are_recorded_too(tmp_path: Path) -> None:
@@ -179,11 +215,28 @@ async def test_watch_shows_and_records_what_a_venue_sends(tmp_path: Path, capsys
     assert trades is not None
     assert len(recorded) > 3
     assert recorded == trades[: len(recorded)]
-    assert frames[0] == {"result": None, "id": 1}
+    assert [{"result": None}] == [{"result": frame["result"]} for frame in frames if "stream" not in frame]
     assert len(meta_path(path).read_text().splitlines()) == len(frames)
     output = capsys.readouterr().out
     assert f"recorded {len(frames):,} frames" in " ".join(output.split())
     assert "market" in output
+
+
+async def test_while_connections_overlap_both_are_recorded(tmp_path: Path) -> None:
+    """A recording is what came over the wire: nothing is left out because it came twice."""
+    path = tmp_path / "frames.jsonl"
+    async with SimulatedVenue(("BTC-USDT",), rate=500, keep_ids=True) as venue, anyio.create_task_group() as tasks:
+        tasks.start_soon(run_watch, watching(venue.url, duration=None, record=path))
+        assert await wait_until(lambda: venue.sent_total > 20, 5.0)
+        venue.shutdown_notice()
+        assert await wait_until(lambda: len(venue.sessions) == 2 and venue.sessions[1].sent > 40, 5.0)
+        tasks.cancel_scope.cancel()
+        sent = Counter(number for ids in venue.sent_ids("btcusdt@trade").values() for number in ids)
+    frames = [json.loads(line) for line in path.read_text().splitlines()]
+    recorded = Counter(frame["data"]["t"] for frame in frames if frame.get("stream") == "btcusdt@trade")
+    assert recorded <= sent
+    assert {1, 2} == set(recorded.values())
+    assert max(sent) - max(recorded) <= 100
 
 
 async def test_a_recording_replays_to_the_same_frames(tmp_path: Path) -> None:
@@ -307,7 +360,7 @@ async def test_frames_without_the_name_of_a_stream_are_replayed(
 async def test_an_old_notice_does_not_end_a_replay(tmp_path: Path) -> None:
     """The venue that announced its shutdown is long gone."""
     recording = Recording.scan([write(tmp_path / "a.jsonl", ACK)], stream_adapter(VENUE))
-    adapter = ReplayAdapter(stream_adapter(VENUE), recording)
+    adapter = ReplayAdapter(stream_adapter(VENUE), ReplayBook(recording))
     _, items = adapter.decode_frame('{"e":"serverShutdown","E":1}', 1)
     assert [Notice] == [type(item) for item in items]
     assert not items[0].closing  # type: ignore[union-attr]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from typing import Any
 
 import anyio
 import pytest
@@ -12,7 +13,7 @@ from bt_api_base._cli import view
 from bt_api_base._cli.model import Flow, Progress, ViewModel
 from bt_api_base._cli.plain import PlainReport
 from bt_api_base._cli.screen import Screen, console
-from bt_api_base.containers import Side, Tick, Trade
+from bt_api_base.containers import Event, Gap, GapReason, Side, Tick, Trade
 from bt_api_base.websocket import events
 
 VENUE = "BINANCE___SPOT"
@@ -24,8 +25,11 @@ FLOW = Flow(
     control_frames=4,
     unrouted_frames=1,
     bad_frames=5,
-    connects=3,
+    duplicates=6,
+    abandoned=3,
+    connects=8,
     reconnects=2,
+    rotations=5,
     dropped=7,
     states=("connected",),
 )
@@ -49,11 +53,19 @@ def model_of(symbols: int = 2, *, live: bool = True) -> ViewModel:
             )
         if 50 <= tenth < 60:
             continue
+        if tenth == 60:
+            model.note(events.Connected(**common, local_time=time_ns, generation=2))
+            model.feed([gap(name, time_ns - 11 * SECOND // 10, time_ns) for name in names], time_ns)
         price = 61_800.0 + tenth
         model.feed([Tick(VENUE, name, time_ns - 2_000_000, time_ns, price, price + 0.5) for name in names], time_ns)
         model.feed([Trade(VENUE, names[0], 0, time_ns, "1", price, 0.25, Side.BUY, time_ns)], time_ns + 30_000)
         model.advance(tenth / 10, time_ns, FLOW)
     return model
+
+
+def gap(name: str, since: int, until: int) -> Event:
+    """Make the gap of a lost connection."""
+    return Gap(VENUE, name, 0, until, since=since, until=until, reason=GapReason.DISCONNECTED, topic="ticker")
 
 
 def drawn(model: ViewModel, width: int, height: int) -> list[str]:
@@ -75,7 +87,15 @@ def test_the_live_view_shows_prices_flow_and_connections() -> None:
     assert " 0.50 " in row
     assert "×" in row
     assert "1 (1.1 s)" in row
-    for expected in ("messages/s", "p50 2  p95 2  p99 2 ms", "reconnects  2", "dropped     7", "5, 2", "connected"):
+    for expected in (
+        "messages/s",
+        "p50 2  p95 2  p99 2 ms",
+        "270 in 1,000 frames, 6 twice",
+        "reconnects  2, 5 rotated",
+        "dropped     7",
+        "5, 2",
+        "connected",
+    ):
         assert expected in text
     assert "ws.disconnected  one lost connection 1: reset" in text
 
@@ -169,9 +189,10 @@ def test_the_end_of_a_run_tells_what_flowed() -> None:
     for expected in (
         "270: 180 Tick, 90 Trade",
         "1,010: 1,000 data, 4 control, 5 bad, 1 unrouted",
-        "3 made, 2 of them again",
+        "8 made, 2 of them again, 5 by rotation",
+        "6 events, shown once; 3 others left unused",
         "7 events",
-        "2 over 2 symbols",
+        "2 told: 2 interruptions of 2 symbols",
         "at most 2 ms",
     ):
         assert expected in text
@@ -195,15 +216,16 @@ def test_lines_tell_each_thing_once() -> None:
     model = model_of()
     report = PlainReport(model)
     first, second = list(report.snapshot()), list(report.snapshot())
-    assert first[:2] == [
+    assert first[:3] == [
         "23:54:14.000 ws.connected one is up",
         "23:54:19.000 ws.disconnected one lost connection 1: reset",
+        "23:54:20.000 ws.connected one is up, connection 2",
     ]
-    assert second == first[2:]
+    assert second == first[3:]
     assert ["BTC-USDT", "ETH-USDT", "total"] == [line.split()[1] for line in second]
     assert "gaps 1  " in second[0]
     assert "x" in second[0].split()[-1]
-    assert "reconnects 2  dropped 7  bad frames 5  gaps 2  connected" in second[2]
+    assert "reconnects 2  rotations 5  dropped 7  bad frames 5  gaps 2  connected" in second[2]
     assert not list(report.lines())
 
 
@@ -215,12 +237,13 @@ def test_lines_tell_progress() -> None:
     assert "50.0% of 1,000 frames" in total
 
 
-def test_a_symbol_in_a_gap_says_so() -> None:
-    """As long as nothing has come."""
+def test_a_symbol_of_a_lost_connection_says_so() -> None:
+    """As long as it is not back; the gap is told then."""
     model = model_of()
-    state = model.symbols[VENUE, "BTC-USDT"]
-    state.open_gap(START + 20 * SECOND)
-    assert any("gaps 2 (in gap)" in line for line in PlainReport(model).snapshot())
+    lost: dict[str, Any] = {"generation": 2, "reason": "reset", "close_code": 1006, "last_frame_time": 0}
+    model.note(events.Disconnected(exchange_name=VENUE, connection_id="one", local_time=START + 20 * SECOND, **lost))
+    assert any("BTC-USDT" in line and "gaps 1 (down)" in line for line in PlainReport(model).snapshot())
+    assert any("gaps 1 (down)" in line for line in PlainReport(model).snapshot())
 
 
 # -- showing it --------------------------------------------------------------------------------------

@@ -12,17 +12,22 @@ import attrs
 from bt_api_base._cli.runtime import CommandError, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from bt_api_base._cli.log import EventLog
-    from bt_api_base._cli.tally import TallyAdapter
+    from bt_api_base._cli.tally import TallyBook
     from bt_api_base.testing import SimulatedVenue
+    from bt_api_base.testing.venue_records import VenueSession
 
 __all__ = ("Chaos", "StreamWatch")
 
 _CALM = (0.2, 0.5)
 _DEAD = 0.4
 _GARBAGE_FRAMES = 5
+_NOTICE = 2.0
+"""Seconds in which the client can have another connection take over."""
+_SHORT_NOTICE = 0.1
+"""Seconds in which it cannot."""
 
 
 @attrs.define(eq=False)
@@ -30,20 +35,27 @@ class StreamWatch:
     """Knows whether every stream brings data.
 
     Attributes:
-        tally: The client's account.
+        book: The client's account.
+        sessions: The venue's record of connections.
         streams: The streams there should be, by the venue's names.
         patience: Seconds within which they have to come back.
     """
 
-    tally: TallyAdapter
+    book: TallyBook
+    sessions: Sequence[VenueSession]
     streams: frozenset[str]
     patience: float = 10.0
 
-    async def wait_back(self, *, after_attempt: int = 0) -> None:
-        """Wait until every stream has brought data over one connection.
+    @property
+    def newest(self) -> int:
+        """Number of the venue's newest connection, 0 before the first."""
+        return len(self.sessions)
+
+    async def wait_back(self, *, after: int = 0) -> None:
+        """Wait until every stream has brought data over one connection that is open.
 
         Args:
-            after_attempt: Number of the attempt to connect that does not count, nor any before it.
+            after: Number of the venue's connection that does not count, nor any before it.
 
         Raises:
             CommandError: They have not come back in time; names those that are missing.
@@ -52,8 +64,9 @@ class StreamWatch:
         """
 
         def missing() -> frozenset[str]:
-            current = self.tally.current
-            return self.streams if current.number <= after_attempt else self.streams - current.ids.keys()
+            there = (session for session in self.sessions[after:] if session.closed_at is None)
+            ids = (self.book.attempt_of(session.target).ids for session in there)
+            return min((self.streams - those.keys() for those in ids), key=len, default=self.streams)
 
         if not await wait_until(lambda: not missing(), self.patience):
             raise CommandError(f"streams did not come back within {self.patience:g} s: {', '.join(sorted(missing()))}")
@@ -90,23 +103,24 @@ class Chaos:
 
         Cancellation: the way it ends; a fault that is under way goes on until its time is over.
         """
-        for text, breaks, fault in self._script():
+        for text, replaces, fault in self._script():
             await anyio.sleep(self._random.uniform(*_CALM))
-            attempt = self.watch.tally.current.number
+            newest = self.watch.newest
             self.faults += 1
             self.log.add(time.time_ns(), "info", text, name="chaos")
             await fault()
-            await self.watch.wait_back(after_attempt=attempt if breaks else attempt - 1)
+            await self.watch.wait_back(after=newest if replaces else 0)
 
     def _script(self) -> Iterator[tuple[str, bool, Callable[[], Awaitable[object]]]]:
-        """Yield each fault: what it is, whether it ends the connection, and how it is done. Without end."""
+        """Yield each fault: what it is, whether another connection follows, and how it is done. Without end."""
         faults: list[tuple[str, bool, Callable[[], Awaitable[object]]]] = [
             ("the venue resets the connection", True, self.venue.disconnect_all),
             ("the venue closes the connection", True, self._close),
             (f"the venue is dead for {_DEAD:g} s", True, self._kill),
             (f"the venue sends {_GARBAGE_FRAMES} frames of garbage", False, self._garbage),
             (f"the venue is silent for {self._stall_seconds:g} s", True, self._stall),
-            ("the venue announces its shutdown", True, self._announce),
+            (f"the venue announces its shutdown, {_NOTICE:g} s ahead", True, self._announce),
+            (f"the venue announces its shutdown, {_SHORT_NOTICE:g} s ahead", True, self._announce_late),
         ]
         while True:
             yield from self._random.sample(faults, len(faults))
@@ -128,4 +142,7 @@ class Chaos:
         self.venue.stall(self._stall_seconds)
 
     async def _announce(self) -> None:
-        self.venue.shutdown_notice()
+        self.venue.shutdown_notice(_NOTICE)
+
+    async def _announce_late(self) -> None:
+        self.venue.shutdown_notice(_SHORT_NOTICE, abort=True)

@@ -21,6 +21,11 @@ _KEPT = 200
 _SEVERITIES: dict[type[events.ConnectionEvent], Severity] = {
     events.Connected: "good",
     events.Resubscribed: "good",
+    events.Authenticated: "good",
+    events.Rotated: "good",
+    events.RotationFailed: "warning",
+    events.Quiet: "warning",
+    events.Moved: "warning",
     events.Disconnected: "error",
     events.Failed: "error",
     events.Reconnecting: "warning",
@@ -87,10 +92,12 @@ def describe(event: events.ConnectionEvent) -> tuple[Severity, str]:
     severity: Severity = _SEVERITIES.get(type(event), "info")
     if isinstance(event, events.Resubscribed) and event.restored < event.total:
         severity = "warning"
+    elif isinstance(event, (events.Moved, events.Subscribing)) and event.failed:
+        severity = "error"
     return severity, f"{event.connection_id} {_words(event)}"
 
 
-def _words(event: events.ConnectionEvent) -> str:  # noqa: PLR0911 - a table of cases
+def _words(event: events.ConnectionEvent) -> str:  # noqa: C901, PLR0911, PLR0912 - a table of cases
     if isinstance(event, events.Connected):
         return "is up" + (f", connection {event.generation}" if event.generation > 1 else "")
     if isinstance(event, events.Disconnected):
@@ -101,6 +108,22 @@ def _words(event: events.ConnectionEvent) -> str:  # noqa: PLR0911 - a table of 
         return f"tries again in {event.delay:.2f} s{reason}"
     if isinstance(event, events.Resubscribed):
         return f"has {event.restored} of {event.total} channels back"
+    if isinstance(event, events.Rotated):
+        overlap = f"both were open for {event.overlap:.2f} s"
+        return f"was taken over by connection {event.generation} ({event.reason}): {event.channels} channels, {overlap}"
+    if isinstance(event, events.RotationFailed):
+        return f"could not be rotated ({event.reason}); the next attempt comes in {event.delay:.2f} s at the earliest"
+    if isinstance(event, events.Authenticated):
+        return f"is logged in, connection {event.generation}"
+    if isinstance(event, events.Quiet):
+        limit = f"limit {event.limit:g} s" + (", learned" if event.learned else "")
+        return f"has heard nothing of {event.topic} {event.symbol} for {event.silence:.1f} s ({limit}): {event.action}"
+    if isinstance(event, events.Subscribing):
+        failed = f", {event.failed} refused" if event.failed else ""
+        return f"has {event.done} of {event.total} channels{failed}, {event.remaining:.1f} s to go"
+    if isinstance(event, events.Moved):
+        failed = f", {event.failed} found no place" if event.failed else ""
+        return f"is given up: others carry {event.moved} of its channels{failed}"
     if isinstance(event, events.Stale):
         return f"has been silent for {event.silence:.1f} s and is replaced"
     if isinstance(event, events.Failed):

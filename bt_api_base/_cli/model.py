@@ -15,10 +15,11 @@ import attrs
 from bt_api_base._cli.histogram import DurationHistogram
 from bt_api_base._cli.log import EventLog
 from bt_api_base._cli.symbol import SymbolState
-from bt_api_base.websocket.events import Connected, ConnectionEvent, Disconnected
+from bt_api_base.containers import Gap, GapReason
+from bt_api_base.websocket.events import Connected, ConnectionEvent, Disconnected, Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from bt_api_base.containers import Event
     from bt_api_base.websocket.connection import ConnectionStats
@@ -78,9 +79,14 @@ class Flow:
         control_frames: Acknowledgements, refusals, heartbeats, notices, unknown kinds.
         unrouted_frames: Data nobody wanted.
         bad_frames: Frames that could not be decoded.
+        events: Events delivered.
+        duplicates: Events that were dropped because they had come before, over another connection.
+        abandoned: Events of connections that were to take over and did not, or that had been replaced.
+        gaps: Gaps told, each in its channel.
         connects: Connections made.
-        reconnects: Of these, all but each first.
-        dropped: Events forgotten by the hand-over to the view.
+        reconnects: Of these, those that replaced a lost one.
+        rotations: Of these, those that took over from one that was still there.
+        dropped: Events and gaps forgotten by the hand-over to the view.
         states: The connections' states.
     """
 
@@ -89,8 +95,13 @@ class Flow:
     control_frames: int = 0
     unrouted_frames: int = 0
     bad_frames: int = 0
+    events: int = 0
+    duplicates: int = 0
+    abandoned: int = 0
+    gaps: int = 0
     connects: int = 0
     reconnects: int = 0
+    rotations: int = 0
     dropped: int = 0
     states: tuple[str, ...] = ()
 
@@ -100,7 +111,7 @@ class Flow:
 
         Args:
             stats: The connections.
-            dropped: Events forgotten by the hand-over to the view.
+            dropped: Events and gaps forgotten by the hand-over to the view.
         """
         return cls(
             frames=sum(s.frames for s in stats),
@@ -108,8 +119,13 @@ class Flow:
             control_frames=sum(s.control_frames for s in stats),
             unrouted_frames=sum(s.unrouted_frames for s in stats),
             bad_frames=sum(s.bad_frames for s in stats),
+            events=sum(s.events for s in stats),
+            duplicates=sum(s.duplicates for s in stats),
+            abandoned=sum(s.abandoned for s in stats),
+            gaps=sum(s.gaps for s in stats),
             connects=sum(s.generation for s in stats),
             reconnects=sum(s.reconnects for s in stats),
+            rotations=sum(s.rotations for s in stats),
             dropped=dropped,
             states=tuple(s.state.value for s in stats),
         )
@@ -125,11 +141,12 @@ class ViewModel:
         bucket_ns: Length of a bar of the live sparklines, nanoseconds.
         symbols: State of each symbol, in order of appearance.
         kinds: Events seen, by container type.
-        events: Events seen.
+        events: Events seen. Gaps are none.
         venue_lag: From the venue's stamp to the socket, where the venue gives one.
         handover_lag: From the socket to the model, for live events.
         log: What happened to the connections.
-        gaps: Interruptions so far, over all symbols.
+        gaps: Gaps told so far, each in its channel.
+        down: The connections that are lost now, by exchange and name.
         flow: Counters of connections, as of the last refresh.
         progress: How far a run of known length has come.
         rate: Events per second.
@@ -148,6 +165,7 @@ class ViewModel:
     handover_lag: DurationHistogram = attrs.field(factory=DurationHistogram)
     log: EventLog = attrs.field(factory=EventLog)
     gaps: int = 0
+    down: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]])
     flow: Flow = attrs.field(factory=Flow)
     progress: Progress | None = None
     rate: RateMeter = attrs.field(factory=RateMeter)
@@ -180,7 +198,12 @@ class ViewModel:
         symbols, kinds = self.symbols, self.kinds
         lag_of_venue = self.venue_lag.add
         local_time = same_time = 0
+        gaps = 0
         for event in events:
+            if type(event) is Gap:
+                gaps += 1
+                self._miss(event)
+                continue
             state = symbols.get((event.exchange_name, event.symbol))
             if state is None:
                 state = self.add_symbol(event.exchange_name, event.symbol)
@@ -195,7 +218,8 @@ class ViewModel:
             kinds[kind] = kinds.get(kind, 0) + 1
             state.take(event)
         self._file(local_time, now_ns, same_time)
-        self.events += len(events)
+        self.events += len(events) - gaps
+        self.gaps += gaps
         if not self.live:
             self.clock_ns = max((state.last_time for state in symbols.values()), default=0)
 
@@ -203,20 +227,23 @@ class ViewModel:
         if count and self.live:
             self.handover_lag.add(now_ns - local_time, count)
 
-    def note(self, event: ConnectionEvent) -> None:
-        """Take in what happened to a connection."""
-        self.log.note(event)
-        if not self.live:
-            return
-        if isinstance(event, Disconnected):
-            for state in self._symbols_of(event):
-                self.gaps += state.open_gap(event.local_time)
-        elif isinstance(event, Connected):
-            for state in self._symbols_of(event):
-                state.connected = True
+    def _miss(self, gap: Gap) -> None:
+        # A gap of a connection to a recording is of the time of the replay, which the recording knows nothing of.
+        if gap.symbol and (self.live or gap.reason is not GapReason.DISCONNECTED):
+            self.add_symbol(gap.exchange_name, gap.symbol).miss(gap)
 
-    def _symbols_of(self, event: ConnectionEvent) -> Iterator[SymbolState]:
-        return (state for state in self.symbols.values() if state.exchange_name == event.exchange_name)
+    def note(self, event: ConnectionEvent) -> None:
+        """Take in what happened to a connection. What is missing for it is told by gaps, in their place."""
+        self.log.note(event)
+        connection = event.exchange_name, event.connection_id
+        if isinstance(event, (Disconnected, Failed)):
+            self.down.add(connection)
+        elif isinstance(event, Connected):
+            self.down.discard(connection)
+
+    def is_down(self, state: SymbolState) -> bool:
+        """Whether a connection is lost that may bring a symbol's events."""
+        return any(exchange_name == state.exchange_name for exchange_name, _ in self.down)
 
     def advance(self, now: float, now_ns: int, flow: Flow | None = None) -> None:
         """Let time pass; called once per refresh.

@@ -16,7 +16,7 @@ from bt_api_base.websocket.events import ConnectionEvent, Failed
 from bt_api_base.websocket_manager import WebSocketManager
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from typing_extensions import Self
 
@@ -60,12 +60,14 @@ class Pipeline:
         model: Is fed.
         exchange_name: Venue and asset type.
         subscriptions: The channels subscribed to.
+        observe: Is shown what the model is fed with.
     """
 
     manager: WebSocketManager
     model: ViewModel
     exchange_name: str
     _stream: EventStream[Any]
+    observe: Callable[[Sequence[Event]], object] | None = None
     subscriptions: list[Subscription] = attrs.field(factory=list["Subscription"])
     _failure: str = ""
     _failed: anyio.Event = attrs.field(factory=anyio.Event)
@@ -77,8 +79,9 @@ class Pipeline:
         cls,
         model: ViewModel,
         config: WebSocketConfig,
-        adapter: StreamAdapter,
+        make_adapter: Callable[[], StreamAdapter],
         *,
+        observe: Callable[[Sequence[Event]], object] | None = None,
         overflow: Overflow = Overflow.DROP_OLDEST,
         buffer_size: int = _BUFFER_SIZE,
     ) -> AsyncGenerator[Self]:
@@ -87,7 +90,9 @@ class Pipeline:
         Args:
             model: Is fed.
             config: How to reach the exchange.
-            adapter: What its frames mean.
+            make_adapter: Makes the adapter, which says what frames mean, of each connection. Two connections overlap
+                while one takes over from the other, so it has to be a new one every time.
+            observe: Is shown what the model is fed with.
             overflow: What happens when the model is fed more slowly than events come.
             buffer_size: Events that may wait for the model.
 
@@ -97,17 +102,19 @@ class Pipeline:
             stream = manager.bus.open_stream(
                 f"*.{config.exchange_name}.*", buffer_size, overflow=overflow, hard_limit=buffer_size
             )
-            pipeline = cls(manager, model, config.exchange_name, stream)
+            pipeline = cls(manager, model, config.exchange_name, stream, observe)
             manager.bus.on("ws.*", pipeline._note)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(pipeline._pump)
-                await manager.add_exchange(config, adapter=lambda _: adapter)
+                await manager.add_exchange(config, adapter=lambda _: make_adapter())
                 yield pipeline
                 tasks.cancel_scope.cancel()
 
     async def _pump(self) -> None:
         async for batch in self._stream.batches():
             self.model.feed(batch, time.time_ns())
+            if self.observe is not None:
+                self.observe(batch)
 
     def _note(self, event: ConnectionEvent) -> None:
         if not self._watching:

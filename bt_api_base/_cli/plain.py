@@ -66,7 +66,7 @@ def symbol_line(model: ViewModel, state: SymbolState) -> str:
     ]
     if model.live and state.last_time:
         parts.append(f"age {fmt.age(model.clock_ns - state.last_time)}")
-    parts.append(f"gaps {state.gap_count}" + (" (in gap)" if state.in_gap else ""))
+    parts.append(f"gaps {state.gaps.count}" + (" (down)" if model.is_down(state) else ""))
     parts.append(sparkline(history, _CHART_WIDTH, gap="x"))
     return "  ".join(parts).rstrip()
 
@@ -83,6 +83,7 @@ def total_line(model: ViewModel) -> str:
         f"{model.events:,} events",
         f"lag {fmt.percentiles(histogram)}",
         f"reconnects {flow.reconnects}",
+        f"rotations {flow.rotations}",
         f"dropped {flow.dropped}",
         f"bad frames {flow.bad_frames}",
         f"gaps {model.gaps}",

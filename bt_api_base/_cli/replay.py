@@ -18,7 +18,7 @@ from bt_api_base._cli.model import Progress, ViewModel
 from bt_api_base._cli.pipeline import Pipeline, Wish
 from bt_api_base._cli.runtime import EXIT_FAILURE, Backend, CommandError, Interrupts, interrupts
 from bt_api_base._cli.screen import Screen, console
-from bt_api_base._cli.tally import TallyAdapter
+from bt_api_base._cli.tally import TallyAdapter, TallyBook
 from bt_api_base._cli.view import connections_table, market_tables
 from bt_api_base.containers import event_name
 from bt_api_base.event_stream import Overflow
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-__all__ = ("Recording", "ReplayAdapter", "ReplayOptions", "run_replay")
+__all__ = ("Recording", "ReplayAdapter", "ReplayBook", "ReplayOptions", "run_replay")
 
 _SETTLE_TIMEOUT = 5.0
 _MOST_WAITING = 50_000_000
@@ -137,52 +137,67 @@ class Recording:
             raise CommandError(str(error)) from error
 
 
+@attrs.define(eq=False)
+class ReplayBook(TallyBook):
+    """What is served and received of a recording, over however many connections.
+
+    Attributes:
+        recording: What is replayed.
+        received: Recorded frames received.
+        own_frames: Frames received besides, which answer our own requests.
+        all_received: Set with the last frame.
+    """
+
+    recording: Recording
+    received: int = 0
+    own_frames: int = 0
+    all_received: anyio.Event = attrs.field(factory=anyio.Event)
+    _times: deque[int] = attrs.field(factory=deque[int])
+
+    def serve(self) -> Iterator[RecordedFrame]:
+        """Yield the frames for the venue, remembering when each was recorded."""
+        for frame in self.recording.read():
+            self._times.append(0 if frame.time is None else int(frame.time * 1e9))
+            yield frame
+
+    def receive(self) -> int:
+        """Count a recorded frame, and return when it was recorded; 0 if that is not known."""
+        self.received += 1
+        if self.received == self.recording.frames:
+            self.all_received.set()
+        return self._times.popleft() if self._times else 0
+
+
 class ReplayAdapter(TallyAdapter):
     """Decodes recorded frames as of the time they were recorded, and knows their channels by name.
 
     Args:
         inner: The venue's adapter.
-        recording: What is replayed.
+        book: Where it counts, and what knows the recording.
     """
 
-    def __init__(self, inner: StreamAdapter, recording: Recording) -> None:
-        super().__init__(inner)
-        self.served = 0
-        self.received = 0
-        self.own_frames = 0
-        self._recording = recording
-        self.all_received = anyio.Event()
-        """Set with the last frame."""
-        self._times: deque[int] = deque()
-        self._asked = 0
-
-    def serve(self) -> Iterator[RecordedFrame]:
-        """Yield the frames for the venue, remembering when each was recorded."""
-        for frame in self._recording.read():
-            self._times.append(0 if frame.time is None else int(frame.time * 1e9))
-            self.served += 1
-            yield frame
+    def __init__(self, inner: StreamAdapter, book: ReplayBook) -> None:
+        super().__init__(inner, book)
+        self._replay = book
+        self._unanswered = 0
 
     @override
     def channel(self, topic: str, symbol: str, params: Mapping[str, Any] | None = None) -> Channel:
-        return self._recording.channels[topic]
+        return self._replay.recording.channels[topic]
 
     @override
     def subscribe_frame(self, request_id: int, channels: Sequence[Channel]) -> str:
-        self._asked += 1
+        self._unanswered += 1
         return super().subscribe_frame(request_id, channels)
 
     @override
     def decode_frame(self, frame: bytes | str, local_time: int) -> Decoded:
-        if self.own_frames < self._asked:
+        if self._unanswered:
             # The replay begins when all channels are subscribed to, so the answers come before anything recorded.
-            self.own_frames += 1
+            self._unanswered -= 1
+            self._replay.own_frames += 1
             return super().decode_frame(frame, local_time)
-        recorded_time = self._times.popleft() if self._times else 0
-        self.received += 1
-        if self.received == self._recording.frames:
-            self.all_received.set()
-        key, items = decoded = super().decode_frame(frame, recorded_time)
+        key, items = decoded = super().decode_frame(frame, self._replay.receive())
         if key is None and any(isinstance(item, Notice) for item in items):
             # The venue that said so is long gone: its last words must not end this connection.
             return None, [msgspec.structs.replace(i, closing=False) if isinstance(i, Notice) else i for i in items]
@@ -222,11 +237,10 @@ async def run_replay(options: ReplayOptions) -> int:
             model.add_symbol(adapter.exchange_name, channel.symbol)
     async with AsyncExitStack() as stack:
         stop = await stack.enter_async_context(interrupts())
-        # A new instance: this one has learned from the frames already, a connection's has not.
-        replayer = ReplayAdapter(stream_adapter(options.exchange_name), recording)
+        book = ReplayBook(recording)
         venue = await stack.enter_async_context(
             ReplayVenue(
-                replayer.serve(),
+                book.serve(),
                 speed=options.speed,
                 start_after=len(recording.channels),
                 exchange_name=adapter.exchange_name,
@@ -234,13 +248,26 @@ async def run_replay(options: ReplayOptions) -> int:
             )
         )
         config = WebSocketConfig(
-            venue.url, adapter.exchange_name, compression=False, stale_after=None, reconnect_interval=0.1
+            venue.url,
+            adapter.exchange_name,
+            compression=False,
+            stale_after=None,
+            reconnect_interval=0.1,
+            # A recording may be silent for as long as it likes, and no request is to come between its frames.
+            quiet_after=dict.fromkeys(recording.channels, 0.0),
         )
         pipeline = await stack.enter_async_context(
-            Pipeline.open(model, config, replayer, overflow=Overflow.BLOCK, buffer_size=_MOST_WAITING)
+            Pipeline.open(
+                model,
+                config,
+                # A new one: the one above has learned from the frames already, a connection's has not.
+                lambda: ReplayAdapter(stream_adapter(options.exchange_name), book),
+                overflow=Overflow.BLOCK,
+                buffer_size=_MOST_WAITING,
+            )
         )
         screen = Screen(model, console(), pipeline.poll, plain=options.plain)
-        replay = _Replay(recording, replayer, venue, pipeline, screen)
+        replay = _Replay(book, venue, pipeline, screen)
         finished = await replay.play(stop)
         replay.show_progress()
         screen.refresh()
@@ -255,8 +282,7 @@ async def run_replay(options: ReplayOptions) -> int:
 class _Replay:
     """The parts of a running replay."""
 
-    recording: Recording
-    adapter: ReplayAdapter
+    book: ReplayBook
     venue: ReplayVenue
     pipeline: Pipeline
     screen: Screen
@@ -273,10 +299,10 @@ class _Replay:
         return finished
 
     async def _play(self) -> None:
-        await self.pipeline.subscribe([Wish(key, "") for key in self.recording.channels])
+        await self.pipeline.subscribe([Wish(key, "") for key in self.book.recording.channels])
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._give_up)
-            await self.adapter.all_received.wait()
+            await self.book.all_received.wait()
             tasks.cancel_scope.cancel()
         self.pipeline.stop_watching()
 
@@ -284,7 +310,7 @@ class _Replay:
         """Wait no longer for frames that should have come by now."""
         await self.venue.wait_finished()
         await anyio.sleep(_SETTLE_TIMEOUT)
-        self.adapter.all_received.set()
+        self.book.all_received.set()
 
     async def _follow(self) -> None:
         while True:
@@ -293,7 +319,7 @@ class _Replay:
 
     def show_progress(self) -> None:
         """Tell the model how far it has come."""
-        self.screen.model.progress = Progress(self.adapter.received, self.recording.frames)
+        self.screen.model.progress = Progress(self.book.received, self.book.recording.frames)
 
     def account(self, *, finished: bool) -> tuple[bool, RenderableType]:
         """Account for every frame of the recording.
@@ -301,40 +327,40 @@ class _Replay:
         Returns:
             Whether it adds up, and the account.
         """
-        flow, model, adapter = self.screen.model.flow, self.screen.model, self.adapter
+        flow, model, book = self.screen.model.flow, self.screen.model, self.book
+        recorded = book.recording.frames
         rejected = flow.bad_frames
-        control = flow.control_frames - adapter.own_frames
+        control = flow.control_frames - book.own_frames
         rows = [
-            ("in the files", self.recording.frames),
+            ("in the files", recorded),
             ("served", self.venue.frames_sent),
             ("not served, nobody subscribed", self.venue.frames_skipped),
-            ("received", adapter.received),
+            ("received", book.received),
             ("of these data", flow.data_frames),
             ("of these control, or of no known kind", control),
             ("of these bad", rejected),
             ("of these for nobody", flow.unrouted_frames),
-            ("besides, answers to subscriptions", adapter.own_frames),
+            ("besides, answers to subscriptions", book.own_frames),
         ]
         table = Table.grid(Column(style="dim"), Column(justify="right"), padding=(0, 3, 0, 0))
         for name, number in rows:
             table.add_row(name, f"{number:,}")
-        events = sum(attempt.events for attempt in adapter.attempts)
         problems: list[str] = []
-        if self.venue.frames_sent + self.venue.frames_skipped != self.recording.frames:
+        if self.venue.frames_sent + self.venue.frames_skipped != recorded:
             problems.append("not every frame was served")
-        if adapter.received != self.venue.frames_sent:
+        if book.received != self.venue.frames_sent:
             problems.append("not every frame that was served arrived")
-        if flow.data_frames + control + rejected + flow.unrouted_frames != adapter.received:
+        if flow.data_frames + control + rejected + flow.unrouted_frames != book.received:
             problems.append("data, control, bad and unrouted frames are not all frames")
-        if model.events != events or flow.dropped:
-            problems.append(f"{events:,} events were decoded and {model.events:,} reached the view")
+        if book.events != model.events + flow.duplicates + flow.abandoned or flow.dropped:
+            problems.append(f"{book.events:,} events were decoded and {model.events:,} reached the view")
         if not finished:
-            verdict = Text(f"interrupted after {adapter.received:,} of {self.recording.frames:,} frames", "yellow")
+            verdict = Text(f"interrupted after {book.received:,} of {recorded:,} frames", "yellow")
         elif problems:
             verdict = Text.assemble(("MISMATCH", "bold red"), ": ", "; ".join(problems))
         else:
             verdict = Text.assemble(
                 ("verified", "bold green"),
-                f": every one of {self.recording.frames:,} frames is accounted for, {model.events:,} events",
+                f": every one of {recorded:,} frames is accounted for, {model.events:,} events",
             )
         return not problems, Group(Text("\nframes", style="bold"), table, Text(), verdict)

@@ -1,4 +1,4 @@
-"""What is known about one symbol: prices, spread, counts, and when nothing could be known."""
+"""What is known about one symbol: prices, spread, counts, and of which times something is missing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from bt_api_base._cli.history import PriceHistory
+from bt_api_base._cli.interruptions import Interruptions
 from bt_api_base.containers import Bar, OrderBook, Tick, Trade
 
 if TYPE_CHECKING:
-    from bt_api_base.containers import Event
+    from bt_api_base.containers import Event, Gap
 
 __all__ = ("PriceRange", "SymbolState")
 
@@ -73,14 +74,10 @@ class SymbolState:
         mids: Middles of the quotes.
         spreads: Differences of the quotes.
         volume: Traded quantity.
-        events: Events of all kinds.
+        events: Events of all kinds; gaps are none.
         first_time: Stamp of the first event, nanoseconds since the epoch (UTC).
         last_time: Stamp of the last one.
-        gap_since: Start of the gap that is still open, nanoseconds since the epoch (UTC); 0: none is.
-        gap_count: Interruptions, the open one included.
-        gap_ns: Their duration, the open one not included.
-        longest_gap_ns: The longest of them.
-        connected: Whether the connection that brings the symbol is up.
+        gaps: The times of which something is missing, as far as it has been told.
         recent: Prices of the last while.
         whole: Prices since the start.
     """
@@ -97,14 +94,9 @@ class SymbolState:
     events: int = 0
     first_time: int = 0
     last_time: int = 0
-    gap_since: int = 0
-    gap_count: int = 0
-    gap_ns: int = 0
-    longest_gap_ns: int = 0
-    connected: bool = True
+    gaps: Interruptions = attrs.field(factory=Interruptions)
     recent: PriceHistory = attrs.field(init=False, repr=False)
     whole: PriceHistory = attrs.field(init=False, repr=False)
-    _lost_at: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.recent = PriceHistory(_RECENT_BUCKETS, self.bucket_ns)
@@ -124,20 +116,10 @@ class SymbolState:
             return None
         return self.ask_price - self.bid_price
 
-    @property
-    def in_gap(self) -> bool:
-        """Whether nothing has come since the connection was lost."""
-        return self.gap_since != 0
-
     def take(self, event: Event) -> None:
         """Take one event in."""
         # Recordings without times have the venue's stamps at best, and else no time at all.
         time_ns = event.local_time or event.server_time
-        if self.gap_since:
-            if time_ns > self._lost_at:
-                self._close_gap(time_ns)
-            else:
-                self.gap_since = time_ns  # it was on its way when the connection was lost, and has arrived
         self.events += 1
         if not self.first_time:
             self.first_time = time_ns
@@ -173,36 +155,12 @@ class SymbolState:
 
     def advance(self, now_ns: int) -> None:
         """Let time pass, so that what is drawn moves on while nothing comes."""
-        if not self.first_time:
-            return
-        if self.gap_since:
-            self.recent.mark_gap(self.gap_since, now_ns)
-        else:
+        if self.first_time:
             self.recent.advance(now_ns)
 
-    def open_gap(self, now_ns: int) -> bool:
-        """Note that the connection is gone; return whether this begins a gap.
-
-        The gap lasts from the last event that came to the first that comes on another connection. A connection lost
-        again before anything came prolongs the gap, and a symbol that never had an event misses nothing.
-
-        Args:
-            now_ns: When the loss was seen, nanoseconds since the epoch (UTC).
-        """
-        self.connected = False
-        if not self.first_time:
-            return False
-        self._lost_at = now_ns
-        if self.gap_since:
-            return False
-        self.gap_since = self.last_time
-        self.gap_count += 1
-        return True
-
-    def _close_gap(self, time_ns: int) -> None:
-        missing = time_ns - self.gap_since
-        self.gap_ns += missing
-        self.longest_gap_ns = max(self.longest_gap_ns, missing)
-        self.recent.mark_gap(self.gap_since, time_ns)
-        self.whole.mark_gap(self.gap_since, time_ns)
-        self.gap_since = 0
+    def miss(self, gap: Gap) -> None:
+        """Take note that something is missing, in a time that is over: it is drawn where it is."""
+        since = gap.since or gap.until
+        self.gaps.add(since, gap.until)
+        self.recent.mark_gap(since, gap.until)
+        self.whole.mark_gap(since, gap.until)

@@ -1,4 +1,8 @@
-"""The client's own account of every frame it decoded, connection by connection."""
+"""The client's own account of every frame it decoded, connection by connection.
+
+Each connection has an adapter of its own, and two connections overlap while one takes over from the other; so each
+adapter has a page of its own, an `AttemptTally`, in a `TallyBook` that all of them share.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +21,11 @@ if TYPE_CHECKING:
 
     from bt_api_base.websocket.adapter import StreamAdapter
 
-__all__ = ("AttemptTally", "TallyAdapter", "attempt_number")
+__all__ = ("AttemptTally", "TallyAdapter", "TallyBook", "attempt_number", "event_id")
 
 _PARAMETER = "attempt"
 
-_FRAME_ID: dict[type, Callable[[Any], int]] = {
+_IDS: dict[type, Callable[[Any], int]] = {
     Tick: lambda tick: tick.sequence or 0,
     Trade: lambda trade: int(trade.trade_id),
     OrderBook: lambda book: book.sequence or 0,
@@ -57,32 +61,69 @@ class AttemptTally:
         return self.data_frames + self.control_frames + self.rejected_frames
 
 
+@attrs.define(eq=False)
+class TallyBook:
+    """What came over all connections.
+
+    Attributes:
+        keep_ids: Whether to keep the id of every data frame until it has been compared.
+        attempts: Every attempt to connect, in order.
+    """
+
+    attempts: list[AttemptTally] = attrs.field(factory=list[AttemptTally], init=False)
+    keep_ids: bool = attrs.field(default=False, kw_only=True)
+
+    def open_page(self) -> AttemptTally:
+        """Begin the account of one more attempt."""
+        self.attempts.append(AttemptTally(len(self.attempts) + 1))
+        return self.attempts[-1]
+
+    def attempt_of(self, target: str) -> AttemptTally:
+        """Return the account of the connection with that request target; an empty one if there is none."""
+        number = attempt_number(target)
+        return self.attempts[number - 1] if 1 <= number <= len(self.attempts) else AttemptTally(0)
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest attempt, 0 before the first."""
+        return len(self.attempts)
+
+    @property
+    def frames(self) -> int:
+        """Frames of all connections."""
+        return sum(attempt.frames for attempt in self.attempts)
+
+    @property
+    def events(self) -> int:
+        """Events of all connections, those that came over two of them twice."""
+        return sum(attempt.events for attempt in self.attempts)
+
+
 class TallyAdapter(AdapterTap):
-    """Counts what it decodes, and tells the venue in the URL which attempt a connection belongs to.
+    """Counts what it decodes, and tells the venue in the URL which attempt its connection belongs to.
 
     Args:
         inner: The venue's adapter.
-        keep_ids: Whether to keep the id of every data frame until it has been compared.
+        book: Where it counts. It has a page there from `endpoint` on, when a connection is about to be made.
     """
 
-    def __init__(self, inner: StreamAdapter, *, keep_ids: bool = False) -> None:
+    def __init__(self, inner: StreamAdapter, book: TallyBook) -> None:
         super().__init__(inner)
-        self._keep_ids = keep_ids
-        self.attempts: list[AttemptTally] = []
-        self.current = AttemptTally(0)
+        self.book = book
+        self.tally = AttemptTally(0)
+        self._keep_ids = book.keep_ids
 
     @override
     def endpoint(self, url: str, lease_key: str = "") -> str:
-        """Return the URL to connect to, numbered. Called once for each attempt."""
-        self.current = AttemptTally(len(self.attempts) + 1)
-        self.attempts.append(self.current)
+        """Return the URL to connect to, numbered."""
+        self.tally = self.book.open_page()
         parts = urlsplit(self.inner.endpoint(url, lease_key))
         query = f"{parts.query}&" if parts.query else ""
-        return urlunsplit(parts._replace(query=f"{query}{_PARAMETER}={self.current.number}"))
+        return urlunsplit(parts._replace(query=f"{query}{_PARAMETER}={self.tally.number}"))
 
     @override
     def decode_frame(self, frame: bytes | str, local_time: int) -> Decoded:
-        tally = self.current
+        tally = self.tally
         try:
             key, items = decoded = self.decode_inner(frame, local_time)
         except Exception:
@@ -100,9 +141,13 @@ class TallyAdapter(AdapterTap):
         if ids is None:
             ids = tally.ids[key] = []
         if self._keep_ids:
-            first = items[0]
-            ids.append(_FRAME_ID[type(first)](first))
+            ids.append(event_id(items[0]))
         return decoded
+
+
+def event_id(event: object) -> int:
+    """Return what the simulated venue numbers an event by."""
+    return _IDS[type(event)](event)
 
 
 def attempt_number(target: str) -> int:

@@ -98,7 +98,7 @@ def _symbols_table(model: ViewModel, width: int, rows: int) -> RenderableType:
 def _symbol_cells(model: ViewModel, state: SymbolState) -> dict[str, RenderableType]:
     history = state.recent if model.live else state.whole
     return {
-        "symbol": Text(state.symbol, style="bold red" if state.in_gap else "bold"),
+        "symbol": Text(state.symbol, style="bold red" if model.is_down(state) else "bold"),
         "price": Text(fmt.price(state.last_price), style=_direction(history)),
         "bid": fmt.price(state.bid_price),
         "ask": fmt.price(state.ask_price),
@@ -141,15 +141,14 @@ def _age(model: ViewModel, state: SymbolState) -> Text:
     if not state.last_time:
         return Text("waiting", style="yellow")
     age_ns = model.clock_ns - state.last_time
-    style = "bold red" if state.in_gap else "yellow" if age_ns > _QUIET_AFTER_NS else "dim"
+    style = "bold red" if model.is_down(state) else "yellow" if age_ns > _QUIET_AFTER_NS else "dim"
     return Text(fmt.age(age_ns), style=style)
 
 
 def _gaps(state: SymbolState) -> Text:
-    if not state.gap_count:
+    if not state.gaps.count:
         return Text("0", style="dim")
-    text = f"{state.gap_count} ({state.gap_ns / 1e9:.1f} s)"
-    return Text(text, style="bold red" if state.in_gap else "yellow")
+    return Text(f"{state.gaps.count} ({state.gaps.total_ns / 1e9:.1f} s)", style="yellow")
 
 
 def _totals(model: ViewModel) -> RenderableType:
@@ -167,10 +166,9 @@ def _totals(model: ViewModel) -> RenderableType:
         "messages/s", Text(f"{model.rate.per_second:,.0f}", style="bold"),
         "connection", Text(states, style="green" if set(flow.states) == {"connected"} else "bold red"),
     )  # fmt: skip
-    grid.add_row(
-        "events", f"{model.events:,} in {flow.data_frames:,} frames",
-        "reconnects", _count(flow.reconnects, "yellow"),
-    )  # fmt: skip
+    twice = f", {flow.duplicates:,} twice" if flow.duplicates else ""
+    again = Text.assemble(_count(flow.reconnects, "yellow"), ", ", _count(flow.rotations, ""), " rotated")
+    grid.add_row("events", f"{model.events:,} in {flow.data_frames:,} frames{twice}", "reconnects", again)
     lags = [(_lag_label(model), model.venue_lag)]
     if model.live:
         lags.append(("lag to view", model.handover_lag))
@@ -242,7 +240,7 @@ def _when_cells(state: SymbolState) -> dict[str, RenderableType]:
         "trades": f"{state.trades.count:,}",
         "volume": fmt.quantity(state.volume),
         "gaps": _gaps(state),
-        "longest": fmt.duration(state.longest_gap_ns) if state.longest_gap_ns else "-",
+        "longest": fmt.duration(state.gaps.longest_ns) if state.gaps.count else "-",
     }
 
 
@@ -290,8 +288,13 @@ def connections_table(model: ViewModel) -> RenderableType:
     for label, histogram in ((_lag_label(model), model.venue_lag), ("lag to view", model.handover_lag)):
         if histogram.count:
             grid.add_row(label, f"{fmt.percentiles(histogram)}, at most {fmt.duration(histogram.largest_ns)}")
-    grid.add_row("connections", f"{flow.connects:,} made, {flow.reconnects:,} of them again")
+    grid.add_row(
+        "connections", f"{flow.connects:,} made, {flow.reconnects:,} of them again, {flow.rotations:,} by rotation"
+    )
+    if flow.duplicates or flow.abandoned:
+        grid.add_row("came over two", f"{flow.duplicates:,} events, shown once; {flow.abandoned:,} others left unused")
     grid.add_row("lost in hand-over", f"{flow.dropped:,} events")
     if model.live:
-        grid.add_row("gaps", f"{model.gaps:,} over {len(model.symbols):,} symbols")
+        interruptions = sum(state.gaps.count for state in model.symbols.values())
+        grid.add_row("gaps", f"{model.gaps:,} told: {interruptions:,} interruptions of {len(model.symbols):,} symbols")
     return grid

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from bt_api_base.websocket.adapter import StreamAdapter
+
 __all__ = ("WatchOptions", "run_watch")
 
 
@@ -63,6 +65,7 @@ async def run_watch(options: WatchOptions) -> int:
 
     Cancellation: closes the connection; what was recorded is written.
     """
+    # This one names the channels; each connection makes one of its own.
     adapter = stream_adapter(options.exchange_name)
     model = ViewModel(title=f"bt-api watch: {adapter.exchange_name} on {options.backend}", bucket_ns=1_000_000_000)
     wishes = [Wish(topic, symbol) for symbol in options.symbols for topic in options.topics]
@@ -73,14 +76,18 @@ async def run_watch(options: WatchOptions) -> int:
         options.url or adapter.default_url, adapter.exchange_name, max_reconnect_attempts=options.attempts
     )
     recorder = FrameRecorder(options.record) if options.record is not None else None
+
+    def make_adapter() -> StreamAdapter:
+        made = stream_adapter(options.exchange_name)
+        return made if recorder is None else RecordingAdapter(made, recorder)
+
     async with AsyncExitStack() as stack:
         stop = await stack.enter_async_context(interrupts())
         if recorder is not None:
             tasks = await stack.enter_async_context(anyio.create_task_group())
             await tasks.start(recorder.run)
             stack.callback(tasks.cancel_scope.cancel)
-            adapter = RecordingAdapter(adapter, recorder)
-        pipeline = await stack.enter_async_context(Pipeline.open(model, config, adapter))
+        pipeline = await stack.enter_async_context(Pipeline.open(model, config, make_adapter))
         screen = Screen(model, console(), pipeline.poll, plain=options.plain)
         await _play(pipeline, screen, wishes, stop, options.duration)
         pipeline.stop_watching()
