@@ -132,6 +132,13 @@ def autobahn(session: nox.Session) -> None:
     session.run("python", "-m", "tests.autobahn.run", *arguments, *what)
 
 
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Lose a connection 1,000 times and rotate it 50 times (minutes), and write docs/soak.md."""
+    session.install("-e", ".[uvloop]")
+    session.run("python", "-m", "tests.soak.run", *(session.posargs or ("--page", "docs/soak.md")))
+
+
 def lower_bounds() -> list[str]:
     """Return pyproject.toml's requirements, with those of the extras for users and tests, at their lower bounds."""
     extras = PROJECT["project"]["optional-dependencies"]

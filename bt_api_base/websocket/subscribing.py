@@ -112,10 +112,13 @@ class Subscriber:
     _dirty: dict[str, None] = attrs.field(factory=dict[str, None], init=False)
     _login: anyio.Event = attrs.field(factory=anyio.Event, init=False)
     _login_id: int = attrs.field(default=0, init=False)
-    _pacer: Pacer = attrs.field(init=False)
+    _pacers: tuple[Pacer, ...] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._pacer = message_pacer(self.adapter.limits.messages_per_second)
+        limits = self.adapter.limits
+        self._pacers = (message_pacer(limits.messages_per_second),)
+        if limits.max_requests is not None:
+            self._pacers += (Pacer(limits.max_requests, limits.request_window),)
 
     # -- logging in ----------------------------------------------------------------------------
 
@@ -132,7 +135,7 @@ class Subscriber:
         if frame is None:
             return False
         self._login_id = next(self._request_ids)
-        await self._pacer.wait()
+        await self._wait_turn()
         await self.ws.send(frame)
         with anyio.move_on_after(self.config.subscribe_timeout):
             await self._login.wait()
@@ -205,7 +208,7 @@ class Subscriber:
 
     async def _ask(self, channels: Sequence[Channel], *, subscribing: bool, again: bool = False) -> None:
         """Send one subscribe or unsubscribe frame; a task of its own waits for the answer."""
-        await self._pacer.wait()
+        await self._wait_turn()
         # What was wanted when the wait began may have been withdrawn, refused or confirmed since.
         if again:
             channels = [c for c in channels if (a := self._asked.get(c.key)) and not a.confirmed and not a.leaving]
@@ -263,6 +266,11 @@ class Subscriber:
             SubscribeError(self.config.exchange_name, detail, topic=entry.channel.topic, symbol=entry.channel.symbol),
         )
 
+    async def _wait_turn(self) -> None:
+        """Wait until the venue's limits allow one more request."""
+        for pacer in self._pacers:
+            await pacer.wait()
+
     # -- answers -------------------------------------------------------------------------------
 
     def acknowledged(self, ack: Ack) -> None:
@@ -289,7 +297,10 @@ class Subscriber:
             return
         request = self._request_of(refusal)
         if request is None:
-            self.observer.refused(refusal)
+            if refusal.key is not None and refusal.key in self._asked:
+                self._refuse_channel(refusal.key, refusal)  # the venue takes back what it had confirmed
+            else:
+                self.observer.refused(refusal)
             return
         request.answer = refusal
         keys = list(request.keys) if refusal.key is None else [refusal.key]
@@ -419,7 +430,7 @@ class Subscriber:
         return self.adapter.subscribe_frame(request_id, channels)
 
     async def _request_about(self, channels: Sequence[Channel], build: Callable[[int], str]) -> Ack | Refusal | None:
-        await self._pacer.wait()
+        await self._wait_turn()
         request = self._new_request({channel.key for channel in channels}, subscribing=True, probing=True)
         try:
             await self.ws.send(build(request.request_id))
