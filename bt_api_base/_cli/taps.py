@@ -67,7 +67,7 @@ class AdapterTap(StreamAdapter):
         return self.inner.transport_policy
 
     @transport_policy.setter
-    def transport_policy(self, policy: TransportPolicy | None) -> None:
+    def transport_policy(self, policy: TransportPolicy | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self.inner.transport_policy = policy
 
     @property
