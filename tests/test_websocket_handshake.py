@@ -190,6 +190,33 @@ async def test_a_refusal_tells_status_and_the_servers_words() -> None:
     assert (503, "until the end", True) == (error.venue_code, error.venue_message, error.retryable)
 
 
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        (b"Retry-After: 30\r\n", 30.0),
+        (b"retry-after:  0 \r\n", 0.0),
+        (
+            b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:51:07 GMT\r\n",
+            90.0,
+        ),
+        (b"Date: nonsense\r\nRetry-After: Sun, 06 Nov 1994 08:51:07 GMT\r\n", 0.0),
+        (b"Retry-After: Sun, 06 Nov 1994 08:51:07 GMT\r\n", 0.0),
+        (b"Retry-After: -1\r\n", None),
+        (b"Retry-After: 1e9\r\n", None),
+        (b"Retry-After: 99999999999\r\n", None),
+        (b"Retry-After: soon\r\n", None),
+        (b"Retry-After: Sun, 99 Nov 9999999 08:49:37 GMT\r\n", None),
+        (b"Retry-After: 1\r\nRetry-After: 2\r\n", None),
+        (b"", None),
+    ],
+)
+async def test_a_refusal_tells_when_to_come_back(headers: bytes, seconds: float | None) -> None:
+    """In seconds from now, also where the server gives a date, which is by its own clock."""
+    error = await refusal(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n" + headers + b"\r\n")
+    assert seconds == error.retry_after
+    assert bool(seconds) == ("retry after" in str(error))
+
+
 @pytest.mark.virtual_time
 async def test_a_refusal_whose_body_never_ends_is_a_refusal() -> None:
     """The status is enough; the body is waited for shortly."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import selectors
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import attrs
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from bt_api_base.transport.policy import TransportPolicy
 
-__all__ = ("PolicyBackend",)
+__all__ = ("PolicyBackend", "reason_of")
+
+_REASON: Final = "_bt_api_reason"
 
 
 class PolicyBackend(httpcore.AsyncNetworkBackend):
@@ -53,10 +55,10 @@ class PolicyBackend(httpcore.AsyncNetworkBackend):
         try:
             return _Stream(await connector(policy)(host, port))
         except (ProxyError, AuthenticationError) as error:
-            raise httpcore.ProxyError(str(error)) from error
+            raise _with_reason(httpcore.ProxyError, error) from error
         except NetworkError as error:
             late = isinstance(error.__cause__, TimeoutError)
-            raise (httpcore.ConnectTimeout if late else httpcore.ConnectError)(str(error)) from error
+            raise _with_reason(httpcore.ConnectTimeout if late else httpcore.ConnectError, error) from error
 
     @override
     async def sleep(self, seconds: float) -> None:
@@ -143,6 +145,18 @@ def _translated(error_type: type[Exception], timeout_type: type[Exception]) -> G
     try:
         yield
     except TimeoutError as error:
-        raise timeout_type("no answer in time") from error
+        raise _with_reason(timeout_type, error, "no answer in time") from error
     except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, NetworkError) as error:
-        raise error_type(str(error) or type(error).__name__) from error
+        raise _with_reason(error_type, error, str(error) or type(error).__name__) from error
+
+
+def _with_reason(kind: type[Exception], reason: BaseException, text: str = "") -> Exception:
+    """Return an exception that holds on to its cause, because httpcore raises it again "from None"."""
+    error = kind(text or str(reason))
+    vars(error)[_REASON] = reason
+    return error
+
+
+def reason_of(error: BaseException | None) -> BaseException | None:
+    """Return why one of httpcore's exceptions was raised; ``None`` if it is one of its own."""
+    return None if error is None else vars(error).get(_REASON)

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import httpcore
 import httpx
+from typing_extensions import override
 
 from bt_api_base.exceptions import ConfigurationError
-from bt_api_base.transport._network_backend import PolicyBackend
+from bt_api_base.transport._network_backend import PolicyBackend, reason_of
 from bt_api_base.transport.policy import TransportPolicy, default_ssl_context
 
 __all__ = ("http_client", "httpx_transport")
@@ -28,7 +29,7 @@ def httpx_transport(
     the environment. Through an HTTP proxy everything goes by CONNECT, plain ``http://`` too.
 
     Its errors are those of httpx: `httpx.ConnectError`, `httpx.ConnectTimeout`, and `httpx.ProxyError` where the proxy
-    does not forward; the exceptions of `bt_api_base.transport` are their cause's cause.
+    does not forward. Their cause is one of `bt_api_base.transport`, where the way is to blame.
 
     Args:
         policy: The policy; ``None``: direct connections.
@@ -72,3 +73,13 @@ class _PolicyTransport(httpx.AsyncHTTPTransport):
             keepalive_expiry=limits.keepalive_expiry,
             network_backend=PolicyBackend(policy),
         )
+
+    @override
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await super().handle_async_request(request)
+        except httpx.TransportError as error:
+            reason = reason_of(error.__cause__)
+            if reason is None:
+                raise
+            raise error from reason
