@@ -230,7 +230,7 @@ class WebSocketManager(AsyncContextManagerMixin):
         exchange = self._exchange(exchange_name)
         pool = exchange.pool
         channels = [pool.naming.channel(topic, symbol, params) for symbol in symbols]
-        pool.check_limits(channels)
+        pool.check_room(channels)
         subscriptions = [self._make(exchange, channel, callback, overflow, max_buffer_size) for channel in channels]
         try:
             entries = [subscription.want() for subscription in subscriptions]
@@ -313,6 +313,7 @@ class WebSocketManager(AsyncContextManagerMixin):
 
         Raises:
             WebSocketError: There is no connection, or a new one could not take over; the old one goes on then.
+            BtApiError: The same, for what the venue said: it refused a channel, or the log-in.
             ExchangeNotFoundError: The exchange was not added.
 
         Cancellation: a rotation under way goes on.

@@ -128,8 +128,11 @@ def refuse(text: str, *keys: str) -> Answer:
 class FakeWebSocket:
     """The client's end of a connection that exists only in the test."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, endpoint_name: str = "", url: str = "") -> None:
         self.answer = answer
+        self.endpoint_name = endpoint_name
+        self.url = url
+        self.is_open = True
         self.sent: list[dict[str, Any]] = []
         self.subscribed: set[str] = set()
         self.answers_pings = True
@@ -187,6 +190,7 @@ class FakeWebSocket:
 
     def close(self) -> None:
         """Release the streams."""
+        self.is_open = False
         self._send.close()
         self._receive.close()
 
@@ -217,7 +221,7 @@ class FakeVenue:
         await anyio.lowlevel.checkpoint()
         if self.refusing:
             raise WebSocketError(EXCHANGE, "connection refused")
-        ws = FakeWebSocket(self.answer)
+        ws = FakeWebSocket(self.answer, adapter.endpoint_name, config.url)
         self.on_connect(ws)
         self.connections.append(ws)
         self._changed.set()
@@ -230,6 +234,11 @@ class FakeVenue:
     def now(self) -> FakeWebSocket:
         """The newest connection."""
         return self.connections[-1]
+
+    @property
+    def open(self) -> list[FakeWebSocket]:
+        """The connections that the client has open."""
+        return [ws for ws in self.connections if ws.is_open]
 
     async def wait_connections(self, number: int) -> FakeWebSocket:
         """Wait until so many connections have been made; return the newest."""

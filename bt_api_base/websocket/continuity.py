@@ -4,8 +4,8 @@ What an event says about its place depends on its type:
 
 * a `Trade` says its number, and follows the trade one below it;
 * an `OrderBookDelta` says which update it ends with and which one it follows;
-* an `OrderBook` or a `Tick` is a whole state at a number; it makes up for what it follows, and does not say what that is,
-  so that changes are missing before one that is beyond the last event;
+* an `OrderBook` or a `Tick` is a whole state at a number; it makes up for what it follows, but does not say what that
+  is, so that changes are missing before one that is beyond the last event;
 * everything else is placed by the venue's time.
 """
 

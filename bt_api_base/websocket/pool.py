@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import attrs
 
-from bt_api_base.exceptions import ConfigurationError, RateLimitError, WebSocketError
+from bt_api_base.event_stream.fresh_error import fresh_error
+from bt_api_base.exceptions import BtApiError, ConfigurationError, RateLimitError, WebSocketError
 from bt_api_base.websocket import events
 from bt_api_base.websocket.backoff import Pacer
 from bt_api_base.websocket.channels import SubscriptionState
 from bt_api_base.websocket.connection import ConnectionState, Connector, SupervisedConnection, open_connection
+from bt_api_base.websocket.subscribing import requests_per_second
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -83,17 +85,41 @@ class ConnectionPool:
         self.check_limits([channel])
         live = [connection for connection in group if connection.state is not ConnectionState.FAILED]
         for connection in live:
-            if len(connection.channels) < self._capacity(connection):
+            if len(connection.channels) < self._capacity(connection.adapter):
                 return connection
         if group and not live and group[-1].failure is not None:
-            raise group[-1].failure
+            raise fresh_error(group[-1].failure)
         if len(live) < self.config.max_connections:
             return self._open(channel.endpoint)
-        raise RateLimitError(
+        raise self._full(len(live), self._capacity(live[0].adapter))
+
+    def check_room(self, channels: Iterable[Channel]) -> None:
+        """Check that there is room for all of some channels, before any of them is asked for.
+
+        Raises:
+            RateLimitError: ``subscription_limits`` or the connections leave no room for all of them.
+        """
+        channels = tuple(channels)
+        self.check_limits(channels)
+        keys: defaultdict[str, set[str]] = defaultdict(set)
+        for channel in channels:
+            keys[channel.endpoint].add(channel.key)
+        for endpoint, wanted in keys.items():
+            group = [c for c in self.connections if c.adapter.endpoint_name == endpoint]
+            live = [connection for connection in group if connection.state is not ConnectionState.FAILED]
+            for connection in group:
+                wanted.difference_update(connection.channels.entries)
+            capacity = self._capacity(group[0].adapter if group else self._adapter_for(endpoint))
+            free = sum(max(0, capacity - len(connection.channels)) for connection in live)
+            if len(wanted) > free + capacity * (self.config.max_connections - len(live)):
+                raise self._full(self.config.max_connections, capacity, f"; {len(wanted)} more were asked for")
+
+    def _full(self, connections: int, capacity: int, addition: str = "") -> RateLimitError:
+        return RateLimitError(
             self.config.exchange_name,
             None,
-            f"{len(live)} connections carry {self._capacity(live[0])} channels each, which is all that max_connections"
-            " and the limit of channels for each connection allow",
+            f"{connections} connections carry {capacity} channels each, which is all that max_connections"
+            f" and the limit of channels for each connection allow{addition}",
         )
 
     def check_limits(self, channels: Iterable[Channel]) -> None:
@@ -117,8 +143,8 @@ class ConnectionPool:
                     f" {number} more were asked for",
                 )
 
-    def _capacity(self, connection: SupervisedConnection) -> int:
-        venues = connection.adapter.limits.max_channels_per_connection
+    def _capacity(self, adapter: StreamAdapter) -> int:
+        venues = adapter.limits.max_channels_per_connection
         chosen = self.config.max_channels_per_connection
         return venues if chosen is None else min(venues, chosen)
 
@@ -168,7 +194,7 @@ class ConnectionPool:
             return
         moved = 0
         for entry in failed.channels:
-            target = next((c for c in others if len(c.channels) < self._capacity(c)), None)
+            target = next((c for c in others if len(c.channels) < self._capacity(c.adapter)), None)
             if target is None:
                 break
             failed.channels.release(entry)
@@ -180,18 +206,19 @@ class ConnectionPool:
         """Replace every connection that is open, one after another, make before break.
 
         Raises:
-            WebSocketError: None is open, or one could not be replaced; the others have been.
+            WebSocketError: None is open.
+            BtApiError: One could not be replaced; the others have been.
 
         Cancellation: a rotation under way goes on; no other is begun.
         """
         connections = [connection for connection in self.connections if connection.session is not None]
         if not connections:
             raise WebSocketError(self.config.exchange_name, "not connected: nothing to rotate")
-        failure: WebSocketError | None = None
+        failure: BtApiError | None = None
         for connection in connections:
             try:
                 await connection.rotate()
-            except WebSocketError as error:
+            except BtApiError as error:
                 failure = error
         if failure is not None:
             raise failure
@@ -200,11 +227,12 @@ class ConnectionPool:
 
     def estimate_remaining(self) -> float:
         """Return the seconds until every channel is confirmed, as far as the venue's limits tell."""
-        connecting = sum(connection.session is None for connection in self.connections)
+        live = [connection for connection in self.connections if connection.state is not ConnectionState.FAILED]
+        connecting = sum(connection.session is None for connection in live)
         seconds = 0.0
-        for connection in self.connections:
+        for connection in live:
             limits = connection.adapter.limits
             pending = sum(entry.state is SubscriptionState.PENDING for entry in connection.channels)
             requests = math.ceil(pending / limits.max_channels_per_request)
-            seconds = max(seconds, requests / max(1.0, limits.messages_per_second - 1.0))
+            seconds = max(seconds, requests / requests_per_second(limits.messages_per_second))
         return seconds + self._connect_pacer.estimate(connecting)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bt_api_base.websocket.client import WebSocket
     from bt_api_base.websocket.config import WebSocketConfig
 
-__all__ = ("Subscriber", "SubscriberObserver", "message_pacer")
+__all__ = ("Subscriber", "SubscriberObserver", "message_pacer", "requests_per_second")
 
 _MOST_ATTEMPTS = 3
 """How often a channel is asked for that the venue does not answer for."""
@@ -43,9 +43,13 @@ def message_pacer(messages_per_second: float) -> Pacer:
 
     Venues count pings and pongs too; those are not ours to time, so one message a second is left for them.
     """
-    if messages_per_second < 1:
-        return Pacer(1, 1.0 / messages_per_second)
-    return Pacer(max(1, int(messages_per_second) - 1))
+    rate = requests_per_second(messages_per_second)
+    return Pacer(1, 1.0 / rate) if rate < 1 else Pacer(int(rate))
+
+
+def requests_per_second(messages_per_second: float) -> float:
+    """Return how many requests a second `message_pacer` lets through."""
+    return messages_per_second if messages_per_second < 1 else max(1, int(messages_per_second) - 1)
 
 
 @attrs.frozen(kw_only=True)
