@@ -38,7 +38,18 @@ from bt_api_base.venues.binance.wire import Identifier, Timestamp
 if TYPE_CHECKING:
     from bt_api_base.venues.binance.symbols import SymbolTable
 
-__all__ = ("DECODERS", "TOPICS", "AccountPosition", "AssetBalance", "BalanceUpdate", "ExecutionReport", "Subscribed")
+__all__ = (
+    "DECODERS",
+    "TOPICS",
+    "AccountPosition",
+    "AssetBalance",
+    "BalanceUpdate",
+    "ExecutionReport",
+    "Subscribed",
+    "account_position",
+    "balance_update",
+    "execution_report",
+)
 
 T = TypeVar("T")
 

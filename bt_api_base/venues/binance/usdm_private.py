@@ -48,6 +48,8 @@ __all__ = (
     "OrderUpdate",
     "PositionRow",
     "WalletRow",
+    "account_update",
+    "order_update",
 )
 
 
