@@ -1,5 +1,7 @@
 """The conformance suite: sound adapters pass it, and for each rule there is an adapter that breaks it."""
 
+# ruff: noqa: D101, D102 - a broken adapter's name, and the rule above it, say what is wrong with it
+
 from __future__ import annotations
 
 from decimal import Decimal
@@ -180,7 +182,7 @@ class NoUrl(Broken):
 
 @breaks(1)
 class Shared(Broken):
-    def __new__(cls) -> Shared:
+    def __new__(cls) -> Shared:  # noqa: PYI034 - the fault
         cls.one = cls.__dict__.get("one") or super().__new__(cls)
         return cls.one
 
@@ -596,7 +598,7 @@ def binance_frames() -> list[bytes]:
         b"miniTicker",
         b"ticker_1h",
     )
-    heads = tuple(b'{"stream":"btcusdt@%s"' % key for key in keys) + (b'{"stream":"!miniTicker@arr","data":[{',)
+    heads = (*tuple(b'{"stream":"btcusdt@%s"' % key for key in keys), b'{"stream":"!miniTicker@arr","data":[{')
     names = (
         "bookTicker",
         "trade",
@@ -650,8 +652,10 @@ class TestReport:
             "rule 14: unknown topics are refused with a list",
             "  because a misspelt topic would be silence",
             "  - where: channel('no_such_topic_anywhere', 'BTC-USDT')",
-            "    what:  does not say that there is 'balance': 'SOUND___SPOT: cannot subscribe to"
-            " no_such_topic_anywhere: no such topic'",
+            (
+                "    what:  does not say that there is 'balance': 'SOUND___SPOT: cannot subscribe to"
+                " no_such_topic_anywhere: no such topic'"
+            ),
             "    do:    raise SubscribeError with the topics there are, such as balance, ticker, trade",
         ]
 

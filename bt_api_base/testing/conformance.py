@@ -19,12 +19,11 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from bt_api_base.testing import conformance_control, conformance_decoding, conformance_naming
+from bt_api_base.testing import conformance_control, conformance_decoding, conformance_junk, conformance_naming
 from bt_api_base.testing.conformance_rules import (
     Bench,
     ChannelExample,
@@ -36,7 +35,7 @@ from bt_api_base.testing.conformance_rules import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from typing_extensions import TypedDict, Unpack
 
@@ -61,7 +60,8 @@ if TYPE_CHECKING:
 
 RULES: Final[Mapping[int, Rule]] = {
     rule.number: rule
-    for rule in (*conformance_naming.RULES, *conformance_decoding.RULES, *conformance_control.RULES)
+    for module in (conformance_naming, conformance_decoding, conformance_junk, conformance_control)
+    for rule in module.RULES
 }
 """All rules, by their numbers."""
 
@@ -84,7 +84,8 @@ class ConformanceCase:
 
     def findings(self) -> list[Finding]:
         """Return what breaks the rule."""
-        return check_rule(self.rule, self.bench)
+        with self.bench.planting():
+            return check_rule(self.rule, self.bench)
 
     def check(self) -> None:
         """Hold the adapter to the rule.
@@ -181,7 +182,8 @@ def stream_adapter_test(
 
 
 def _report(bench: Bench, cases: Sequence[ConformanceCase]) -> None:
-    failures = {case.rule: found for case in cases if (found := case.findings())}
+    with bench.planting():
+        failures = {case.rule: found for case in cases if (found := check_rule(case.rule, bench))}
     if failures:
         name = getattr(bench.factory, "__name__", None) or type(bench.factory()).__name__
         raise ConformanceError(str(name), bench.examples.seed, failures, len(cases))

@@ -133,14 +133,19 @@ def _words(message: object) -> Iterator[str]:
         yield from (item for item in items if isinstance(item, str) and len(item) <= 24)
 
 
+def _has_names(place: object) -> bool:
+    return isinstance(place, dict)
+
+
 def _change_meaning(message: object, rng: random.Random, words: Sequence[str]) -> object:
     """Change a message: another value, a missing or strange name, a level more or less."""
     places = _places(message)
     if not places:
         return rng.choice(_JUNK_VALUES)
     for _ in range(rng.randint(1, 3)):
-        place = cast("Any", rng.choice(places))
-        keys: list[Any] = list(place) if isinstance(place, dict) else list(range(len(place)))
+        place: Any = rng.choice(places)
+        has_names = _has_names(place)
+        keys: list[Any] = list(place) if has_names else list(range(len(place)))
         if not keys:
             continue
         key = rng.choice(keys)
@@ -149,15 +154,15 @@ def _change_meaning(message: object, rng: random.Random, words: Sequence[str]) -
             del place[key]
         elif kind == 1:
             place[key] = [place[key]]
-        elif kind == 2 and isinstance(place, dict):
+        elif kind == 2 and has_names:
             place[rng.choice(words)] = place.pop(key)
-        elif kind == 3 and isinstance(place, dict):
+        elif kind == 3 and has_names:
             place[rng.choice(words)] = rng.choice(_JUNK_VALUES)
         elif kind == 4 and words:
             place[key] = rng.choice(words)
         else:
             place[key] = rng.choice(_JUNK_VALUES)
-    return cast("object", message)
+    return message
 
 
 __all__ = ("damaged_frames", "decoded_json", "is_finite")

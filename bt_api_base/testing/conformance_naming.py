@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from bt_api_base.containers import EVENT_TYPES, event_tag
@@ -22,7 +23,19 @@ _TAGS: Final = frozenset(map(event_tag, EVENT_TYPES))
 
 _NO_TOPIC: Final = "no_such_topic_anywhere"
 _NO_PARAMETER: Final = "no_such_parameter"
-_ODD_SYMBOLS: Final = ("", " ", "-", "BTC", "BTC-", "-USDT", "BTC-USDT-", 'BTC-USDT"}', "BTC\nUSDT", "测试-USDT", "X" * 999)
+_ODD_SYMBOLS: Final = (
+    "",
+    " ",
+    "-",
+    "BTC",
+    "BTC-",
+    "-USDT",
+    "BTC-USDT-",
+    'BTC-USDT"}',
+    "BTC\nUSDT",
+    "测试-USDT",
+    "X" * 999,
+)
 
 _FIRST_ID: Final = 730_001
 _SECOND_ID: Final = 841_009
@@ -32,8 +45,9 @@ _SECOND_ID: Final = 841_009
 
 
 def _is_adapter(bench: Bench) -> Iterator[Finding]:
-    first, second = bench.factory(), bench.factory()
-    if not isinstance(first, StreamAdapter):  # pyright: ignore[reportUnnecessaryIsInstance]
+    first: Any = bench.factory()
+    second: Any = bench.factory()
+    if not isinstance(first, StreamAdapter):
         yield Finding("the factory", f"returns {shown(first)}", "return an instance of a subclass of StreamAdapter")
     if first is second:
         yield Finding("the factory", "returns the same adapter twice", "return a new one each time")
@@ -93,13 +107,13 @@ def _is_deterministic(bench: Bench) -> Iterator[Finding]:
     for example in bench.examples.channels:
         adapter = bench.adapter()
         try:
-            first = adapter.channel(example.topic, example.symbol, example.params)
+            first: Any = adapter.channel(example.topic, example.symbol, example.params)
             again = adapter.channel(example.topic, example.symbol, example.params)
             other = bench.adapter().channel(example.topic, example.symbol, example.params)
         except Exception as error:  # noqa: BLE001 - whatever a faulty adapter raises
             yield Finding(str(example), raised(error), "name the channel: it is one of the examples")
             continue
-        if not isinstance(first, Channel):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(first, Channel):
             yield Finding(str(example), f"returns {shown(first)}", "return a Channel")
         elif not first == again == other:
             different = again if again != first else other
@@ -114,7 +128,11 @@ def _keys(bench: Bench) -> Iterator[Finding]:
         for other in channels[1:]:
             if other == first:
                 continue
-            shared = (first.event_name, first.endpoint, first.private) == (other.event_name, other.endpoint, other.private)
+            shared = (first.event_name, first.endpoint, first.private) == (
+                other.event_name,
+                other.endpoint,
+                other.private,
+            )
             if first.event_name or not shared:
                 yield Finding(
                     f"{_name(first)} and {_name(other)}",
@@ -151,7 +169,7 @@ def _unknown_topic(bench: Bench) -> Iterator[Finding]:
     for example, channel in bench.named[:1]:
         where = f"channel({_NO_TOPIC!r}, {example.symbol!r})"
         remedy = f"raise SubscribeError with the topics there are, such as {', '.join(topics)}"
-        error = _error_of(lambda: bench.adapter().channel(_NO_TOPIC, channel.symbol))
+        error = _error_of(partial(bench.adapter().channel, _NO_TOPIC, channel.symbol))
         if not isinstance(error, SubscribeError):
             yield Finding(where, raised(error) if error else "is accepted", remedy)
         else:
@@ -163,7 +181,7 @@ def _unknown_topic(bench: Bench) -> Iterator[Finding]:
 def _unknown_parameter(bench: Bench) -> Iterator[Finding]:
     for example, _ in bench.named:
         params = {**(example.params or {}), _NO_PARAMETER: 1}
-        error = _error_of(lambda e=example, p=params: bench.adapter().channel(e.topic, e.symbol, p))
+        error = _error_of(partial(bench.adapter().channel, example.topic, example.symbol, params))
         if not isinstance(error, (SubscribeError, InvalidSymbolError)):
             yield Finding(
                 f"channel({example.topic!r}, {example.symbol!r}, {params})",
@@ -177,7 +195,7 @@ def _symbols(bench: Bench) -> Iterator[Finding]:
     for example in topics.values():
         for symbol in (*_ODD_SYMBOLS, *bench.examples.bad_symbols):
             where = f"channel({example.topic!r}, {shown(symbol)})"
-            error = _error_of(lambda e=example, s=symbol: _ask(bench, e, s))
+            error = _error_of(partial(_ask, bench, example, symbol))
             if error is not None and not isinstance(error, (InvalidSymbolError, SubscribeError)):
                 yield Finding(where, raised(error), "raise InvalidSymbolError, with what a symbol looks like")
             elif error is None and symbol in bench.examples.bad_symbols:
@@ -197,15 +215,15 @@ def _ask(bench: Bench, example: ChannelExample, symbol: str) -> None:
 # -- requests --------------------------------------------------------------------------------------
 
 
-def _requests(bench: Bench) -> Iterator[tuple[str, Callable[[int], object]]]:
+def _requests(bench: Bench) -> Iterator[tuple[str, Callable[[int], Any]]]:
     """Yield every kind of request, with its description."""
     for endpoint in bench.endpoints:
         adapter = bench.subscribed(endpoint)
         for batch in bench.batches(adapter, endpoint):
             of = f"of {', '.join(channel.key for channel in batch)}"
-            yield f"subscribe_frame {of}", lambda number, a=adapter, b=batch: a.subscribe_frame(number, b)
-            yield f"probe_frame {of}", lambda number, a=adapter, b=batch: a.probe_frame(number, b[0])
-            yield f"unsubscribe_frame {of}", lambda number, a=adapter, b=batch: a.unsubscribe_frame(number, b)
+            yield f"subscribe_frame {of}", partial(adapter.subscribe_frame, channels=batch)
+            yield f"probe_frame {of}", partial(adapter.probe_frame, channel=batch[0])
+            yield f"unsubscribe_frame {of}", partial(adapter.unsubscribe_frame, channels=batch)
 
 
 def _frames_are_text(bench: Bench) -> Iterator[Finding]:
@@ -219,9 +237,11 @@ def _frames_are_text(bench: Bench) -> Iterator[Finding]:
         elif len(frame.encode("utf-8", "replace")) > limits.max_message_size_bytes:
             yield Finding(where, f"has {len(frame)} characters", "lower limits.max_channels_per_request")
     for endpoint in bench.endpoints:
-        ping: object = bench.adapter(endpoint).ping_frame()
+        ping: Any = bench.adapter(endpoint).ping_frame()
         if ping is not None and (not isinstance(ping, str) or not ping):
-            yield Finding(f"ping_frame at {endpoint!r}", f"is {shown(ping)}", "return a text, or None for WebSocket pings")
+            yield Finding(
+                f"ping_frame at {endpoint!r}", f"is {shown(ping)}", "return a text, or None for WebSocket pings"
+            )
 
 
 def _request_ids(bench: Bench) -> Iterator[Finding]:
@@ -309,10 +329,16 @@ def _error_of(act: Callable[[], object]) -> Exception | None:
 
 RULES: Final[Sequence[Rule]] = (
     Rule(1, "an adapter is complete", "each connection gets its own adapter, by its attributes", _is_adapter),
-    Rule(2, "exchange_name is VENUE___TYPE", "events, plugins and configurations find one another by it", _exchange_name),
+    Rule(
+        2, "exchange_name is VENUE___TYPE", "events, plugins and configurations find one another by it", _exchange_name
+    ),
     Rule(3, "limits make sense", "connections are paced by them", _limits),
-    Rule(4, "endpoints are WebSocket URLs, and a foreign host is respected", "a test must never reach production", _urls),
-    Rule(10, "a channel's name follows from the arguments", "channels are shared and restored by name", _is_deterministic),
+    Rule(
+        4, "endpoints are WebSocket URLs, and a foreign host is respected", "a test must never reach production", _urls
+    ),
+    Rule(
+        10, "a channel's name follows from the arguments", "channels are shared and restored by name", _is_deterministic
+    ),
     Rule(11, "different channels have different keys", "frames are routed by them", _keys),
     Rule(12, "event_name is <tag>.<exchange_name>.<symbol>", "it is the name on the bus", _event_names),
     Rule(13, "a channel's symbol names the channel again", "restoring a subscription asks by it", _round_trip),
@@ -321,7 +347,12 @@ RULES: Final[Sequence[Rule]] = (
     Rule(16, "bad symbols are refused, and break no frame", "what users type ends up in requests", _symbols),
     Rule(20, "requests are texts of one message", "that is what is sent", _frames_are_text),
     Rule(21, "requests carry their id", "an answer is matched to its request by it", _request_ids),
-    Rule(22, "requests name their channels", "a channel that is not named is never subscribed to", _frames_tell_channels_apart),
+    Rule(
+        22,
+        "requests name their channels",
+        "a channel that is not named is never subscribed to",
+        _frames_tell_channels_apart,
+    ),
     Rule(23, "asking changes no names", "a name must mean the same on every connection", _asking_changes_no_names),
 )
 """These rules, by number."""

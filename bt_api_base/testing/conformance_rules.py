@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import random
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
 from bt_api_base.exceptions import BtApiError
-from bt_api_base.security import Credentials
 from bt_api_base.testing.planted_secret import PlantedSecret
-from bt_api_base.websocket.adapter import Channel, StreamAdapter
+from bt_api_base.websocket.adapter import (
+    Ack,
+    Channel,
+    Heartbeat,
+    LeaseExpired,
+    LoggedIn,
+    LoginRefused,
+    Malformed,
+    Notice,
+    Refusal,
+    StreamAdapter,
+    Unrecognized,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
+    from bt_api_base.security import Credentials
     from bt_api_base.websocket.adapter import Decoded
 
 Frame: TypeAlias = "bytes | str"
@@ -23,6 +36,19 @@ Frame: TypeAlias = "bytes | str"
 
 LOCAL_TIME: Final = 1_777_777_777_123_456_789
 """When the examples left the socket, nanoseconds since the epoch; a number that stands for nothing else."""
+
+CONTROLS: Final = (
+    Ack,
+    Refusal,
+    Heartbeat,
+    Notice,
+    LoggedIn,
+    LoginRefused,
+    LeaseExpired,
+    Unrecognized,
+    Malformed,
+)
+"""What a frame means that is no event."""
 
 _LONGEST_SHOWN: Final = 160
 _MOST_SHOWN: Final = 3
@@ -135,8 +161,24 @@ class Bench:
     def __init__(self, factory: Callable[[], StreamAdapter], examples: Examples) -> None:
         self.factory = factory
         self.examples = examples
-        self.planted = PlantedSecret()
-        """The credentials of every adapter, unless there are examples of them."""
+        self._planted: PlantedSecret | None = None
+
+    @contextmanager
+    def planting(self) -> Generator[None]:
+        """Forget what was planted when the block ends: as long as it is masked, that costs time."""
+        try:
+            yield
+        finally:
+            if self._planted is not None:
+                self._planted.forget()
+                self._planted = None
+
+    @property
+    def planted(self) -> PlantedSecret:
+        """What must not show: the credentials of adapters, unless there are examples of them."""
+        if self._planted is None:
+            self._planted = PlantedSecret()
+        return self._planted
 
     @property
     def credentials(self) -> Credentials:
@@ -147,22 +189,24 @@ class Bench:
         """Return a source of chance for one purpose."""
         return random.Random(f"{self.examples.seed}/{name}")  # noqa: S311  # repeatable, no secret
 
-    def adapter(self, endpoint: str = "", *, credentials: bool = True) -> StreamAdapter:
+    def adapter(self, endpoint: str = "", *, credentials: bool | None = None) -> StreamAdapter:
         """Return a fresh adapter, as it is before it is used.
 
         Args:
             endpoint: The endpoint that its connection goes to.
-            credentials: Whether it has any.
+            credentials: Whether it has any; ``None``: if there are private channels at the endpoint.
         """
         adapter = self.factory()
         adapter.endpoint_name = endpoint
+        if credentials is None:
+            credentials = any(channel.private for _, channel in self.named if channel.endpoint == endpoint)
         adapter.credentials = self.credentials if credentials else None
-        adapter.now_ns = lambda: LOCAL_TIME  # type: ignore[method-assign]
+        adapter.now_ns = lambda: LOCAL_TIME
         return adapter
 
-    def subscribed(self, endpoint: str = "") -> StreamAdapter:
-        """Return a fresh adapter that has asked for every channel of an endpoint."""
-        adapter = self.adapter(endpoint)
+    def subscribed(self, endpoint: str = "", *, credentials: bool | None = None) -> StreamAdapter:
+        """Return a fresh adapter that has asked for every channel of an endpoint; see `adapter`."""
+        adapter = self.adapter(endpoint, credentials=credentials)
         for batch in self.batches(adapter, endpoint):
             adapter.subscribe_frame(1, batch)
         return adapter
@@ -180,7 +224,7 @@ class Bench:
         named: list[tuple[ChannelExample, Channel]] = []
         for example in self.examples.channels:
             try:
-                channel: object = self.adapter().channel(example.topic, example.symbol, example.params)
+                channel: Any = self.adapter(credentials=False).channel(example.topic, example.symbol, example.params)
             except Exception:  # noqa: BLE001, S112  # reported by the rule about naming
                 continue
             if isinstance(channel, Channel):
@@ -198,19 +242,19 @@ class Bench:
     @cached_property
     def endpoints(self) -> tuple[str, ...]:
         """The endpoints of the channels."""
-        return tuple(dict.fromkeys(channel.endpoint for _, channel in self.named)) or ("",)
+        endpoints = {channel.endpoint: None for _, channel in self.named}
+        return tuple(endpoints) if endpoints else ("",)
 
     @cached_property
     def frames(self) -> tuple[tuple[Frame, str], ...]:
         """The frames of data, each with the endpoint that it comes by."""
         frames = [(frame, channel.endpoint) for example, channel in self.named for frame in example.frames]
-        for frame in self.examples.frames:
-            frames.append((frame, self._endpoint_of(frame)))
+        frames.extend((frame, self._endpoint_of(frame)) for frame in self.examples.frames)
         return tuple(frames)
 
     def _endpoint_of(self, frame: Frame) -> str:
-        """Return the endpoint whose adapter knows a frame's channel."""
-        for endpoint in self.endpoints if len(self.endpoints) > 1 else ():
+        """Return the endpoint of a frame's channel, as far as the adapters know it."""
+        for endpoint in self.endpoints:
             try:
                 key, _ = self.subscribed(endpoint).decode_frame(frame, LOCAL_TIME)
             except Exception:  # noqa: BLE001, S112  # another endpoint's, or reported by the rules about decoding
@@ -218,6 +262,12 @@ class Bench:
             if key in self.channels:
                 return self.channels[key][0].endpoint  # an adapter may understand another endpoint's frames, too
         return self.endpoints[0]
+
+    def public_frames(self, endpoint: str) -> list[Frame]:
+        """Return the frames of an endpoint; of a private one none: repeated account events may be left out."""
+        if any(channel.private for _, channel in self.named if channel.endpoint == endpoint):
+            return []
+        return [frame for frame, end in self.frames if end == endpoint]
 
     def decoded(self) -> Iterator[tuple[Frame, Decoded]]:
         """Yield each frame of data that can be decoded, with what it says; rule 30 reports the others."""
@@ -232,6 +282,27 @@ class Bench:
                 yield frame, (key, tuple(items))
             except Exception:  # noqa: BLE001, S112
                 continue
+
+
+def encoded(frame: Frame) -> bytes:
+    """Return a frame as bytes."""
+    return frame.encode("utf-8", "replace") if isinstance(frame, str) else frame
+
+
+def outcome(adapter: StreamAdapter, frame: Frame) -> tuple[object, ...] | str:
+    """Return what comes of a frame, in a form that can be compared."""
+    try:
+        return comparable(adapter.decode_frame(frame, LOCAL_TIME))
+    except Exception as error:  # noqa: BLE001 - part of what is compared
+        return f"raised {type(error).__name__}"
+
+
+def comparable(decoded: Decoded) -> tuple[object, ...] | str:
+    """Return what `decode_frame` or a place in a batch says, in the same form."""
+    key, items = decoded
+    if len(items) == 1 and isinstance(items[0], Malformed):
+        return f"raised {type(items[0].error).__name__}"
+    return key, tuple(items)
 
 
 def shown(value: object) -> str:
@@ -254,12 +325,15 @@ def check_rule(rule: Rule, bench: Bench) -> list[Finding]:
         findings.extend(rule.check(bench))
     except Exception as error:  # noqa: BLE001 - whatever a faulty adapter raises
         findings.append(
-            Finding("while this was tried out", raised(error), "see to it that the methods of the contract do not raise")
+            Finding(
+                "while this was tried out", raised(error), "see to it that the methods of the contract do not raise"
+            )
         )
     return findings
 
 
 __all__ = (
+    "CONTROLS",
     "LOCAL_TIME",
     "Bench",
     "ChannelExample",
@@ -269,6 +343,9 @@ __all__ = (
     "Frame",
     "Rule",
     "check_rule",
+    "comparable",
+    "encoded",
+    "outcome",
     "raised",
     "shown",
 )
