@@ -143,7 +143,7 @@ def lower_bounds() -> list[str]:
     """Return pyproject.toml's requirements, with those of the extras for users and tests, at their lower bounds."""
     extras = PROJECT["project"]["optional-dependencies"]
     requirements = [*PROJECT["project"]["dependencies"]]
-    for extra in ("proxy", "redis", "uvloop", "test"):
+    for extra in ("proxy", "redis", "signing", "uvloop", "test"):
         requirements.extend(extras[extra])
     bound = re.compile(r"^([\w.-]+)(?:\[[^\]]*\])?>=")
     return [bound.sub(r"\1==", requirement) for requirement in requirements if bound.match(requirement)]
