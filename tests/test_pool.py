@@ -101,10 +101,12 @@ class TestSpreading:
         async with managed(make=make) as desk:
             for topic in ("trade", "ticker", "trade"):
                 await desk.subscribe("A", topic)
-            assert [("ticker", {"ticker:A"}), ("trade", {"trade:A"})] == [
-                (ws.endpoint_name, ws.subscribed) for ws in desk.venue.open
-            ]
-            assert ["ws://toy.invalid/ws/ticker", "ws://toy.invalid/ws/trade"] == [ws.url for ws in desk.venue.open]
+            carried = {ws.endpoint_name: (ws.url, ws.subscribed) for ws in desk.venue.open}
+            assert {
+                "ticker": ("ws://toy.invalid/ws/ticker", {"ticker:A"}),
+                "trade": ("ws://toy.invalid/ws/trade", {"trade:A"}),
+            } == carried
+            assert 2 == len(desk.venue.connections)
 
     async def test_max_connections_is_for_each_endpoint(self) -> None:
         """A full endpoint does not take another one's connections."""

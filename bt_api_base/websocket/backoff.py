@@ -63,7 +63,8 @@ class Pacer:
 
     def estimate(self, further: int) -> float:
         """Return how many seconds ``further`` more take from now, if nobody else asks."""
-        limit = self._sent.maxlen or 1
-        now = anyio.current_time()
-        recent = sum(sent + self._window > now for sent in self._sent)
-        return max(0, further + recent - 1) // limit * self._window
+        now, turns = anyio.current_time(), self._sent.copy()
+        for _ in range(further):
+            full = len(turns) == turns.maxlen
+            turns.append(max(now, turns[0] + self._window) if full else now)
+        return turns[-1] - now if further else 0.0

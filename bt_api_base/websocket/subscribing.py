@@ -309,16 +309,25 @@ class Subscriber:
         request.answer = refusal
         keys = list(request.keys) if refusal.key is None else [refusal.key]
         if request.subscribing and not request.probing:
-            for key in keys:
-                if len(keys) == 1:
-                    self._refuse_channel(key, refusal)
-                elif key in self._asked:
-                    # The venue refused the whole request for one of its channels and does not say which.
-                    self.observer.start(self._ask_alone, self._asked[key].channel)
+            if len(keys) == 1:
+                self._refuse_channel(keys[0], refusal)
+            else:
+                self._ask_by_halves(keys)
         self._settle(request, *keys)
 
-    async def _ask_alone(self, channel: Channel) -> None:
-        await self._ask([channel], subscribing=True, again=True)
+    def _ask_by_halves(self, keys: Sequence[str]) -> None:
+        """The venue refused a whole request for one of its channels and does not say which: ask for each half.
+
+        Asked for one by one, hundreds would take longer than their subscribers wait.
+        """
+        channels = [self._asked[key].channel for key in keys if key in self._asked]
+        middle = len(channels) // 2
+        for half in (channels[:middle], channels[middle:]):
+            if half:
+                self.observer.start(self._ask_again, half)
+
+    async def _ask_again(self, channels: Sequence[Channel]) -> None:
+        await self._ask(channels, subscribing=True, again=True)
 
     def _is_login(self, answer: Ack | Refusal) -> bool:
         return not self._login.is_set() and self._login_id > 0 and _number(answer.request_id) == self._login_id

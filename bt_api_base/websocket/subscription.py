@@ -126,9 +126,11 @@ class Subscription(EventStream[Event]):
 
     @property
     def state(self) -> SubscriptionState:
-        """Whether the venue has confirmed the channel on the present connection."""
+        """Whether the venue has confirmed the channel on the present connection; what is over is failed or closed."""
         if self.error is not None:
             return SubscriptionState.FAILED
+        if self.is_over:
+            return SubscriptionState.CLOSED
         return SubscriptionState.PENDING if self._entry is None else self._entry.state
 
     def get_stats(self) -> SubscriptionStats:
