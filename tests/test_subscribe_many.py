@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -13,7 +14,7 @@ from bt_api_base.testing.cancellation import sweep_cancellation
 from bt_api_base.websocket import events
 from bt_api_base.websocket.adapter import StreamLimits
 from bt_api_base.websocket.channels import SubscriptionState
-from tests.toy_manager import Desk, limited, managed, settle
+from tests.toy_manager import limited, managed, settle
 from tests.toy_venue import EXCHANGE, FakeVenue, FakeWebSocket, ToyAdapter, acknowledge, refuse, stay_silent
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class TestThousands:
             await desk.subscribe_many(symbols(2000))
             end = anyio.current_time()
         assert 10 < len(told) < 40
-        for (_, earlier), (_, later) in zip(told, told[1:], strict=False):
+        for (_, earlier), (_, later) in pairwise(told):
             assert earlier.done <= later.done
         remaining = [event.remaining for _, event in told]
         assert sorted(remaining, reverse=True) == remaining

@@ -111,7 +111,7 @@ class Subscriber:
     _requests: dict[int, _Request] = attrs.field(factory=dict[int, _Request], init=False)
     _late: dict[int, tuple[str, ...]] = attrs.field(factory=dict[int, tuple[str, ...]], init=False)
     _request_ids: count[int] = attrs.field(factory=lambda: count(1), init=False)
-    _restoring: dict[str, bool] = attrs.field(factory=dict[str, bool], init=False)
+    _restoring: dict[str, bool | None] = attrs.field(factory=dict[str, "bool | None"], init=False)
     _attempts: dict[str, int] = attrs.field(factory=dict[str, int], init=False)
     _dirty: dict[str, None] = attrs.field(factory=dict[str, None], init=False)
     _login: anyio.Event = attrs.field(factory=anyio.Event, init=False)
@@ -171,7 +171,7 @@ class Subscriber:
 
         Cancellation: a request may or may not have been sent.
         """
-        self._restoring = {entry.channel.key: False for entry in self.table if entry.was_active}
+        self._restoring = {entry.channel.key: None for entry in self.table if entry.was_active}
         self._dirty = dict.fromkeys(entry.channel.key for entry in self.table)
         unwatch = self.table.watch(self._note)
         try:
@@ -255,6 +255,9 @@ class Subscriber:
         if entry is not None and self.observer.is_heard(entry):
             self._confirm(key)  # it does not say so, but it sends
             return
+        asked = self._asked.get(key)
+        if asked is not None and asked.confirmed:
+            return  # by the answer to another request
         self._asked.pop(key, None)
         self._dirty[key] = None
         attempts = self._attempts[key] = self._attempts.get(key, 0) + 1
@@ -353,7 +356,6 @@ class Subscriber:
 
     def _refuse_channel(self, key: str, refusal: Refusal) -> None:
         self._asked.pop(key, None)
-        self._restoring.pop(key, None)
         entry = self.table.entries.get(key)
         if entry is not None:
             self._give_up(
@@ -374,7 +376,8 @@ class Subscriber:
             # Another connection carries the channel, and this one cannot take over from it.
             self.observer.fail(error)
             return
-        self._restoring.pop(key, None)
+        if key in self._restoring:
+            self._restoring[key] = False
         entry.fail(error)
         self.table.discard(entry)
 
@@ -407,11 +410,13 @@ class Subscriber:
         return asked is not None and asked.confirmed
 
     def _check_restored(self) -> None:
-        """Report once that every channel of the connection before is confirmed or no longer wanted."""
-        if self._restoring and all(done or key not in self.table.entries for key, done in self._restoring.items()):
-            restored, total = sum(self._restoring.values()), len(self._restoring)
-            self._restoring = {}
-            self.observer.restored(restored, total)
+        """Report once that every channel of the connection before is confirmed, given up or no longer wanted."""
+        if any(done is None and key in self.table.entries for key, done in self._restoring.items()):
+            return
+        outcomes = [done for done in self._restoring.values() if done is not None]
+        self._restoring = {}
+        if outcomes:
+            self.observer.restored(sum(outcomes), len(outcomes))
 
     async def wait_stopped(self, key: str) -> None:
         """Wait until the venue no longer has ``key`` subscribed, or somebody wants it again.
