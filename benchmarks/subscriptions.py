@@ -55,7 +55,7 @@ def _session(bus: EventBus, symbols: Sequence[str]) -> tuple[Session, list[bytes
     """Return a session with a subscription of the bus to each symbol, and a frame of each."""
     adapter = stream_adapter(EXCHANGE)
     table = ChannelTable(bus, EXCHANGE)
-    reports = {name: _ignore for name in SessionObserver.__annotations__}
+    reports = dict.fromkeys(SessionObserver.__annotations__, _ignore)
     websocket: Any = _NoWebSocket()
     config = WebSocketConfig(adapter.default_url, EXCHANGE)
     session = Session(websocket, config, adapter, table, SessionStats(), SessionObserver(**reports))

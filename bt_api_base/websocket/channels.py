@@ -240,6 +240,8 @@ class ChannelTable:
     Attributes:
         entries: The channels.
         topics: How many channels there are of each topic.
+        duplicates: Events dropped because their consumers had them already, of all channels ever.
+        gaps: Gaps, of all channels ever.
     """
 
     def __init__(self, bus: EventBus, exchange_name: str = "") -> None:
@@ -247,6 +249,8 @@ class ChannelTable:
         self._exchange_name = exchange_name
         self.entries: dict[str | None, ChannelEntry] = {}
         self.topics: Counter[str] = Counter()
+        self._past_duplicates = 0
+        self._past_gaps = 0
         self._changed = anyio.Event()
         self._watchers: list[Callable[[str], None]] = []
 
@@ -255,6 +259,16 @@ class ChannelTable:
 
     def __iter__(self) -> Iterator[ChannelEntry]:
         return iter(tuple(self.entries.values()))
+
+    @property
+    def duplicates(self) -> int:
+        """See the class."""
+        return self._past_duplicates + sum(entry.thread.duplicates for entry in self.entries.values())
+
+    @property
+    def gaps(self) -> int:
+        """See the class."""
+        return self._past_gaps + sum(entry.thread.gaps for entry in self.entries.values())
 
     # -- changes -------------------------------------------------------------------------------
 
@@ -293,6 +307,8 @@ class ChannelTable:
         """Want an entry's channel for the consumers that it has."""
         self.entries[entry.channel.key] = entry
         self.topics[entry.channel.topic] += 1
+        self._past_duplicates -= entry.thread.duplicates  # which another table has counted
+        self._past_gaps -= entry.thread.gaps
         self._tell(entry.channel.key)
 
     def remove(self, entry: ChannelEntry, consumer: Consumer) -> bool:
@@ -308,6 +324,8 @@ class ChannelTable:
         if self.entries.get(entry.channel.key) is entry:
             del self.entries[entry.channel.key]
             self.topics[entry.channel.topic] -= 1
+            self._past_duplicates += entry.thread.duplicates
+            self._past_gaps += entry.thread.gaps
             self._tell(entry.channel.key)
 
     def discard(self, entry: ChannelEntry) -> None:

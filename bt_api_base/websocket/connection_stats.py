@@ -42,8 +42,8 @@ class ConnectionStats:
         events: Events delivered.
         abandoned: Events of a connection that was to take over and did not, or that had been replaced.
         batches: Socket reads.
-        duplicates: Events of the wanted channels that were dropped because their consumers had them already.
-        gaps: Gaps in the wanted channels.
+        duplicates: Events that were dropped because their consumers had them already.
+        gaps: Gaps that consumers were told of, those of slow consumers aside.
         handler_errors: Callbacks that raised. Handlers on the bus are counted there.
         last_error: Why the last attempt or connection ended; empty if none has.
     """

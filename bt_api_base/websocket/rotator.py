@@ -170,8 +170,12 @@ class Rotator:
                 new.scope.cancel()
                 rotation.abandon()
             return error
-        if not drained or self._rotation is not rotation:
-            return lost  # whoever replaces lost connections goes on with what there is of the new one
+        if not drained:
+            # Whoever replaces lost connections lets the new one take over as it is.
+            while self._rotation is rotation:
+                await anyio.lowlevel.checkpoint()
+        if self._rotation is not rotation:
+            return None if connection.leg is new else lost
         self._rotation, self._reason = None, ""
         connection.succeed(rotation)
         connection.emit(

@@ -22,10 +22,9 @@ def line_charts(title: str, axis: str, xs: Sequence[float], lines: Mapping[str, 
         xs: Its values.
         lines: A value for each of them, by what they are.
     """
-    height = 50 + len(lines) * (_HEIGHT + _GAP)
+    width, height = 2 * _LEFT + _WIDTH, 50 + len(lines) * (_HEIGHT + _GAP)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH + 2 * _LEFT} {height}"'
-        ' font-family="sans-serif">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans">',
         f'<rect width="100%" height="100%" fill="#ffffff"/><text x="{_LEFT}" y="26" font-size="17">{title}</text>',
     ]
     for number, (name, ys) in enumerate(lines.items()):
