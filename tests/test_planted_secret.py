@@ -152,9 +152,12 @@ class TestSearch:
     @pytest.mark.parametrize("leak", [leak for name, leak in LEAKS.items() if name != "struct"])
     def test_finds_nothing_where_nothing_is(self, leak: Any) -> None:
         """Another secret, or the same made a `Secret`, is no leak."""
-        planted = PlantedSecret()
-        planted.check(leak(PlantedSecret().value))
+        planted, other = PlantedSecret(), PlantedSecret()
+        planted.check(leak(other.value))
         planted.check(Attrs(planted.credentials), [planted.credentials.secret], {"a": Secret(planted.value)})
+        Secret(planted.value).forget()
+        planted.forget()
+        other.forget()
 
     def test_takes_further_values(self) -> None:
         """Those that came about in the test, if they are long enough not to be found by chance."""
@@ -162,12 +165,16 @@ class TestSearch:
         assert "listen-key-0123456789" == planted.plant("listen key", "listen-key-0123456789")
         with pytest.raises(LeakedSecretError, match="listen key"):
             planted.check("wss://host/ws/listen-key-0123456789")
+        planted.forget()
         with pytest.raises(ValueError, match="at least 16 characters"):
             planted.plant("short", "BTC")
 
     def test_values_differ_between_tests(self) -> None:
         """So that one test's leak is not taken for another's."""
-        assert PlantedSecret().value != PlantedSecret().value
+        one, another = PlantedSecret(), PlantedSecret()
+        assert one.value != another.value
+        one.forget()
+        another.forget()
 
     def test_ends_in_what_contains_itself(self) -> None:
         """Structures of any shape can be searched."""
@@ -178,6 +185,7 @@ class TestSearch:
         endless.append(planted.value)
         with pytest.raises(LeakedSecretError):
             planted.check(endless)
+        planted.forget()
 
 
 LEAKING_TESTS = {
@@ -243,7 +251,7 @@ class TestFixture:
             [
                 (
                     "print('words'); logging.getLogger('any').debug(planted_secret.credentials); "
-                    "get_logger('any').debug('with', credentials=planted_secret.credentials, apiKey=planted_secret.value); "
+                    "get_logger('any').debug('with', one=planted_secret.credentials, apiKey=planted_secret.value); "
                     "warnings.warn(str(planted_secret.credentials)); assert not sys.argv"
                 )
             ],
