@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from bt_api_base.testing.conformance_rules import Finding
     from bt_api_base.websocket.adapter import StreamAdapter
 
-    class ExampleOptions(TypedDict, total=False):
+    class _ExampleOptions(TypedDict, total=False):
         """What an adapter is tried out on; see `check_stream_adapter`."""
 
         frames: Iterable[Frame]
@@ -100,7 +100,7 @@ def conformance_cases(
     adapter_factory: Callable[[], StreamAdapter],
     *,
     channels: Iterable[ChannelExample | tuple[Any, ...]],
-    **examples: Unpack[ExampleOptions],
+    **examples: Unpack[_ExampleOptions],
 ) -> tuple[ConformanceCase, ...]:
     """Return a case for each rule, say to parametrize a test with.
 
@@ -134,7 +134,7 @@ def check_stream_adapter(
     adapter_factory: Callable[[], StreamAdapter],
     *,
     channels: Iterable[ChannelExample | tuple[Any, ...]],
-    **examples: Unpack[ExampleOptions],
+    **examples: Unpack[_ExampleOptions],
 ) -> None:
     """Hold a stream adapter to all rules.
 
@@ -160,7 +160,7 @@ def stream_adapter_test(
     adapter_factory: Callable[[], StreamAdapter],
     *,
     channels: Iterable[ChannelExample | tuple[Any, ...]],
-    **examples: Unpack[ExampleOptions],
+    **examples: Unpack[_ExampleOptions],
 ) -> Callable[..., None]:
     """Return a test function for pytest with a case for each rule; give it a name that begins with ``test``.
 

@@ -2,6 +2,7 @@
 
 The built-in adapters are rows of a table and are imported when first asked for, so that a program
 pays for the venues it uses. A plugin adds its own with `register_stream_adapter`.
+`bt_api_base.venues.generic` makes an adapter out of a description, where a venue needs nothing special.
 """
 
 from __future__ import annotations
