@@ -26,7 +26,7 @@ from bt_api_base.event_bus import EventBus
 from bt_api_base.exceptions import ConfigurationError, ExchangeNotFoundError
 from bt_api_base.websocket import events
 from bt_api_base.websocket.config import WebSocketConfig
-from bt_api_base.websocket.connection import ConnectionStats, Connector, SupervisedConnection, open_connection
+from bt_api_base.websocket.dialling import Connector, open_connection
 from bt_api_base.websocket.pool import ConnectionPool
 from bt_api_base.websocket.subscription import EventCallback, Subscription, SubscriptionStats
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from bt_api_base.event_stream import Overflow
     from bt_api_base.websocket.adapter import Channel, StreamAdapter
     from bt_api_base.websocket.channels import ChannelEntry
+    from bt_api_base.websocket.connection import SupervisedConnection
+    from bt_api_base.websocket.connection_stats import ConnectionStats
 
 __all__ = (
     "AdapterFactory",

@@ -19,7 +19,8 @@ from bt_api_base.websocket import events
 from bt_api_base.websocket.adapter import StreamLimits
 from bt_api_base.websocket.channels import SubscriptionState
 from bt_api_base.websocket.config import WebSocketConfig
-from bt_api_base.websocket.connection import ConnectionState, SupervisedConnection
+from bt_api_base.websocket.connection import SupervisedConnection
+from bt_api_base.websocket.connection_stats import ConnectionState
 from tests.toy_venue import EXCHANGE, FakeVenue, FakeWebSocket, ToyAdapter, acknowledge, refuse, stay_silent
 
 if TYPE_CHECKING:
@@ -615,7 +616,7 @@ class TestGivingUp:
             yield
 
         stage = build(FakeVenue())
-        stage.connection.connector = misconfigured
+        stage.connection._dialler.connector = misconfigured
         await stage.connection.run()
         assert ConnectionState.FAILED is stage.connection.state
 

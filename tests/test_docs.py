@@ -24,7 +24,7 @@ from bt_api_base.event_stream import Overflow
 from bt_api_base.venues.binance.topics import TOPICS
 from bt_api_base.websocket import events
 from bt_api_base.websocket.config import WebSocketConfig
-from bt_api_base.websocket.connection import ConnectionState, ConnectionStats
+from bt_api_base.websocket.connection_stats import ConnectionState, ConnectionStats
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCS = REPOSITORY / "docs"

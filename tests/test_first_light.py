@@ -20,7 +20,7 @@ from bt_api_base.testing.replay_venue import ReplayVenue
 from bt_api_base.testing.simulated_venue import SimulatedVenue
 from bt_api_base.venues import stream_adapter
 from bt_api_base.websocket import events
-from bt_api_base.websocket.connection import ConnectionState
+from bt_api_base.websocket.connection_stats import ConnectionState
 from bt_api_base.websocket_manager import WebSocketConfig, WebSocketManager
 from tests.corpora import corpora_path
 from tests.test_binance_fuzz import SEED, mutate, sources

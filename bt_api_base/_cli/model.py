@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bt_api_base.containers import Event
-    from bt_api_base.websocket.connection import ConnectionStats
+    from bt_api_base.websocket.connection_stats import ConnectionStats
 
 __all__ = ("Flow", "Progress", "RateMeter", "ViewModel")
 

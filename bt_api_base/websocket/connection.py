@@ -8,12 +8,8 @@ back-off start anew, so a venue that accepts and closes is not hammered.
 
 from __future__ import annotations
 
-import math
-import random
 import ssl
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -29,51 +25,27 @@ from bt_api_base.exceptions import (
     WebSocketError,
 )
 from bt_api_base.logging_factory import get_logger
-from bt_api_base.security import Secret
 from bt_api_base.websocket import events
-from bt_api_base.websocket.adapter import Channel, Notice, StreamAdapter
 from bt_api_base.websocket.backoff import Pacer, reconnect_delays
 from bt_api_base.websocket.channels import ChannelEntry, ChannelTable, Consumer
-from bt_api_base.websocket.client import WebSocket, open_websocket
-from bt_api_base.websocket.config import WebSocketConfig
 from bt_api_base.websocket.connection_stats import ConnectionState, ConnectionStats
-from bt_api_base.websocket.lease import LeaseKeeper
-from bt_api_base.websocket.leg import Leg
+from bt_api_base.websocket.dialling import Connector, Dialler, open_connection
 from bt_api_base.websocket.liveness import SilenceWatch
 from bt_api_base.websocket.rotator import Rotator
 from bt_api_base.websocket.session import Session, SessionObserver, SessionStats
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from anyio.abc import TaskGroup
 
     from bt_api_base.event_bus import EventBus
+    from bt_api_base.websocket.adapter import Channel, Notice, StreamAdapter
+    from bt_api_base.websocket.config import WebSocketConfig
+    from bt_api_base.websocket.leg import Leg
     from bt_api_base.websocket.rotation import Rotation
 
-__all__ = ("ConnectionState", "ConnectionStats", "Connector", "SupervisedConnection", "open_connection")
-
-Connector = Callable[[WebSocketConfig, StreamAdapter], AbstractAsyncContextManager[WebSocket]]
-"""Opens a WebSocket for a configuration, whose URL is the endpoint's: where tests put a transport of their own."""
-
-
-_LEAVE_BEFORE = 0.95
-"""Part of a venue's own age limit at which a connection is replaced at the latest."""
-
-_AGE_JITTER = 0.1
-"""Part of that age by which connections differ, so that they are not replaced all at once."""
-
-
-def open_connection(config: WebSocketConfig, adapter: StreamAdapter) -> AbstractAsyncContextManager[WebSocket]:
-    """Open a WebSocket as ``config`` says. The default `Connector`."""
-    return open_websocket(
-        config.url,
-        transport=config.transport,
-        headers=config.headers,
-        policy=config.transport_policy,
-        compression=config.compression,
-        max_message_size=config.max_message_size or adapter.limits.max_message_size_bytes,
-        connect_timeout=config.connect_timeout,
-        close_timeout=config.close_timeout,
-    )
+__all__ = ("SupervisedConnection",)
 
 
 def _is_fatal(error: BaseException | None) -> bool:
@@ -94,6 +66,11 @@ class SupervisedConnection:
         make_adapter: Makes an adapter, which says what the venue's frames mean, for each connection that is made.
         bus: Where connection events and data go.
         connection_id: A name for logs and events.
+        connector: Opens a WebSocket.
+        connect_pacer: Keeps to the venue's limit of connects; by default for this connection alone.
+        delays: Makes the delays between attempts.
+        on_failed: Called when the connection is given up, while its consumers can still be saved.
+        adapter: An adapter for naming channels, without a connection.
         state: Where the connection stands.
     """
 
@@ -112,9 +89,9 @@ class SupervisedConnection:
     adapter: StreamAdapter = attrs.field(init=False)
     _table: ChannelTable = attrs.field(init=False)
     _stats: SessionStats = attrs.field(factory=SessionStats, init=False)
+    _dialler: Dialler = attrs.field(init=False)
     _leg: Leg | None = attrs.field(default=None, init=False)
     _rotator: Rotator = attrs.field(init=False)
-    _lease: LeaseKeeper | None = attrs.field(default=None, init=False)
     _generation: int = attrs.field(default=0, init=False)
     _reconnects: int = attrs.field(default=0, init=False)
     _rotations: int = attrs.field(default=0, init=False)
@@ -129,9 +106,14 @@ class SupervisedConnection:
         self.adapter = self.make_adapter()
         self._table = ChannelTable(self.bus, self.config.exchange_name)
         self._rotator = Rotator(self, lambda: self.delays(self.config))
-        if self.connect_pacer is None:
-            limits = self.adapter.limits
-            self.connect_pacer = Pacer(limits.max_connects, limits.connect_window)
+        limits = self.adapter.limits
+        self._dialler = Dialler(
+            self.config,
+            self.make_adapter,
+            self.connector,
+            self.connect_pacer or Pacer(limits.max_connects, limits.connect_window),
+            lambda: self.request_rotation("another session lease took the place of the last"),
+        )
 
     # -- supervision -----------------------------------------------------------------------------
 
@@ -152,6 +134,7 @@ class SupervisedConnection:
         finally:
             if self.state is not ConnectionState.FAILED:
                 self.state = ConnectionState.CLOSED
+            self._rotator.end()
             self._table.end_all()
 
     async def _supervise(self) -> None:
@@ -180,20 +163,12 @@ class SupervisedConnection:
             await anyio.sleep(delay)
 
     def _start(self, *, succeeds: bool) -> Leg:
-        leg = Leg(self.make_adapter(), succeeds=succeeds, lifetime=self._lifetime())
+        leg = self._dialler.new_leg(succeeds=succeeds)
         if not succeeds:
             self._leg = leg
             self.state = ConnectionState.CONNECTING
         self._tasks.start_soon(self._carry, leg)
         return leg
-
-    def _lifetime(self) -> float:
-        """Return after how many seconds a new connection is to be replaced: before the venue does, not all at once."""
-        age = self.config.max_connection_age
-        if age is None:
-            venues = self.adapter.limits.max_connection_age
-            age = math.inf if venues is None else venues * _LEAVE_BEFORE
-        return age * (1.0 - _AGE_JITTER * random.random())  # noqa: S311 - no secret
 
     async def _carry(self, leg: Leg) -> None:
         """Connect once and carry the connection to its end."""
@@ -215,12 +190,7 @@ class SupervisedConnection:
             self._rotator.notify()
 
     async def _connect_and_run(self, leg: Leg) -> None:
-        if self.connect_pacer is not None:
-            await self.connect_pacer.wait()
-        leg.lease_key = await self._lease_key(leg.adapter)
-        key = "" if leg.lease_key is None else leg.lease_key.reveal()
-        config = attrs.evolve(self.config, url=leg.adapter.endpoint(self.config.url, key))
-        async with self.connector(config, leg.adapter) as ws:
+        async with self._dialler.connect(leg, self._tasks) as ws:
             leg.session = Session(
                 ws,
                 self.config,
@@ -237,23 +207,6 @@ class SupervisedConnection:
                 self._connected(leg)
             self._rotator.notify()
             await leg.session.run()
-
-    async def _lease_key(self, adapter: StreamAdapter) -> Secret | None:
-        """Return the key of what must be held to open the endpoint, where it is such an endpoint."""
-        if self._lease is None:
-            lease = adapter.session_lease(self.config.url)
-            if lease is None:
-                return None
-            self._lease = LeaseKeeper(
-                lease, on_replaced=lambda _: self.request_rotation("another session lease took the place of the last")
-            )
-            self._tasks.start_soon(self._keep_lease, self._lease)
-        return Secret(await self._lease.key())
-
-    @staticmethod
-    async def _keep_lease(keeper: LeaseKeeper) -> None:
-        with suppress(AuthenticationError, BannedError, ConfigurationError):  # which whoever asks for the key gets
-            await keeper.run()
 
     def _connected(self, leg: Leg) -> None:
         self.state = ConnectionState.CONNECTED
@@ -484,8 +437,7 @@ class SupervisedConnection:
         self.emit(events.Authenticated, generation=leg.generation)
 
     def _lease_expired(self, leg: Leg) -> None:
-        if self._lease is not None and leg.lease_key is not None:
-            self._lease.expire(leg.lease_key.reveal())
+        self._dialler.lease_expired(leg)
         if leg.session is not None:
             leg.session.fail(WebSocketError(self.config.exchange_name, "the session lease expired"))
 

@@ -50,6 +50,9 @@ _ROTATE_EVERY = 600.0
 _GIVEN = ("probe", "resubscribe", "rotate", "report")
 _LEARNED = ("probe", "resubscribe", "report")
 
+_RESUBSCRIBED = 2
+"""Step of both after which a silence that ends may have ended because of it."""
+
 
 class WatchedConnection(Protocol):
     """What is watched, and what can be done about it."""
@@ -95,7 +98,8 @@ class Pace:
 
     def note(self, heard: Sequence[Event], now: float) -> None:
         """The subscription was heard since the last look."""
-        self.longest = max(self.longest, now - self.heard_at)
+        if self.step != _RESUBSCRIBED:
+            self.longest = max(self.longest, now - self.heard_at)
         self.spells += 1
         self.heard, self.heard_at, self.step = heard, now, 0
 
@@ -158,7 +162,7 @@ class SilenceWatch:
             return ""
         action = actions[pace.step]
         if action == "rotate":
-            if now - self._rotated_at < _ROTATE_EVERY:
+            if 0 < now - self._rotated_at < _ROTATE_EVERY:  # all that are silent at this moment are treated together
                 action = "report"
                 pace.step += 1
             else:

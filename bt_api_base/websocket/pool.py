@@ -18,7 +18,9 @@ from bt_api_base.exceptions import BtApiError, ConfigurationError, RateLimitErro
 from bt_api_base.websocket import events
 from bt_api_base.websocket.backoff import Pacer
 from bt_api_base.websocket.channels import SubscriptionState
-from bt_api_base.websocket.connection import ConnectionState, Connector, SupervisedConnection, open_connection
+from bt_api_base.websocket.connection import SupervisedConnection
+from bt_api_base.websocket.connection_stats import ConnectionState
+from bt_api_base.websocket.dialling import Connector, open_connection
 from bt_api_base.websocket.subscribing import requests_per_second
 
 if TYPE_CHECKING:

@@ -102,6 +102,10 @@ class Rotator:
         if outcome.error is not None:
             raise fresh_error(outcome.error)
 
+    def end(self) -> None:
+        """The connection is over, and so are all rotations."""
+        self._finish(WebSocketError(self.connection.config.exchange_name, "the connection is closed"))
+
     def interrupt(self) -> Rotation | None:
         """The connection that delivered is lost: return the rotation that was under way, which is the caller's now."""
         rotation, self._rotation = self._rotation, None
@@ -120,10 +124,7 @@ class Rotator:
             reason = await self._wait_due()
             started = anyio.current_time()
             error = await self._rotate(reason, started)
-            outcomes, self._outcomes = self._outcomes, []
-            for outcome in outcomes:
-                outcome.error = error
-                outcome.known.set()
+            self._finish(error)
             if error is None:
                 if anyio.current_time() - started >= self.connection.config.healthy_after:
                     delays = self._later_delays()
@@ -133,6 +134,13 @@ class Rotator:
                 delay = max(delay, _AFTER_REFUSED_LOGIN)
             self.connection.emit(events.RotationFailed, reason=f"{reason}: {error}", delay=delay)
             await anyio.sleep(delay)
+
+    def _finish(self, error: Exception | None) -> None:
+        """Tell those who wait what it came to."""
+        outcomes, self._outcomes = self._outcomes, []
+        for outcome in outcomes:
+            outcome.error = error
+            outcome.known.set()
 
     def _later_delays(self) -> Iterator[float]:
         """Return the delays without the first, which is none: the old connection is there, so nothing is urgent."""

@@ -30,7 +30,7 @@ from tests.soak.venue import SYMBOLS
 
 if TYPE_CHECKING:
     from bt_api_base.websocket.adapter import StreamLimits
-    from bt_api_base.websocket.connection import ConnectionStats
+    from bt_api_base.websocket.connection_stats import ConnectionStats
 
 EXCHANGE = "BINANCE___SPOT"
 TOPICS = ("trade", "ticker", "depth_diff")

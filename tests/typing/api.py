@@ -18,7 +18,7 @@ from bt_api_base import (
 )
 from bt_api_base.containers import Event, decode_json, encode_json, event_name
 from bt_api_base.event_bus import Registration, Subscription as BusSubscription
-from bt_api_base.websocket.connection import ConnectionStats
+from bt_api_base.websocket.connection_stats import ConnectionStats
 from bt_api_base.websocket_manager import Subscription
 
 if TYPE_CHECKING:
