@@ -514,7 +514,7 @@ class TestDescribing:
 
     def test_one_channel_a_request(self) -> None:
         """A request for a single channel goes with a limit that says so."""
-        with pytest.raises(ConfigurationError, match="set limits.max_channels_per_request to 1"):
+        with pytest.raises(ConfigurationError, match=r"set limits\.max_channels_per_request to 1"):
             GenericAdapter(attrs.evolve(KRAKEN, limits=StreamLimits()))
 
     def test_registering(self) -> None:

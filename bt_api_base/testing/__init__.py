@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         conformance_cases as conformance_cases,
         stream_adapter_test as stream_adapter_test,
     )
+    from bt_api_base.testing.conformance_live import check_stream_adapter_live as check_stream_adapter_live
     from bt_api_base.testing.faulty_proxy import FaultyProxy as FaultyProxy
     from bt_api_base.testing.leaks import LeakError as LeakError, assert_no_leaks as assert_no_leaks
     from bt_api_base.testing.market import Market as Market, MarketSpec as MarketSpec
@@ -74,6 +75,7 @@ _MODULES = {
     "VirtualTimeLoop": "clock",
     "assert_no_leaks": "leaks",
     "check_stream_adapter": "conformance",
+    "check_stream_adapter_live": "conformance_live",
     "conformance_cases": "conformance",
     "memory_stream_pair": "streams",
     "recorded_frames": "recorded_frames",
@@ -106,6 +108,7 @@ __all__ = (
     "VirtualTimeLoop",
     "assert_no_leaks",
     "check_stream_adapter",
+    "check_stream_adapter_live",
     "conformance_cases",
     "memory_stream_pair",
     "recorded_frames",
