@@ -299,6 +299,40 @@ async def test_a_late_notice_changes_nothing() -> None:
         assert ["key-2"] == replaced
 
 
+async def test_a_lease_in_doubt_is_renewed_and_so_lasts_longer() -> None:
+    """A connection was lost: whether the lease still holds is asked at once, and the last moment moves."""
+    lease = FakeLease(script=["old", 0.0, DOWN, DOWN, DOWN])
+    async with kept(lease) as (keeper, replaced):
+        await keeper.key()
+        await anyio.sleep_until(1_000)
+        await keeper.verify()
+        assert (1_000.0, "renew old") == lease.requests[-1]
+        assert ("old", []) == (await keeper.key(), replaced)
+        await anyio.sleep_until(1_900)
+        assert "old" == await keeper.key()
+
+
+async def test_a_lease_that_ended_without_a_word_is_found_out() -> None:
+    """The venue does not know it any more: the connection that asks next gets another."""
+    lease = FakeLease(script=["old", GONE])
+    async with kept(lease) as (keeper, replaced):
+        await keeper.verify()  # there is nothing to verify
+        await keeper.key()
+        await anyio.sleep_until(100)
+        await keeper.verify()
+        assert "key-2" == await keeper.key()
+        assert ["key-2"] == replaced
+
+
+async def test_a_venue_that_is_down_leaves_a_lease_in_doubt() -> None:
+    """It may well be valid, so it is used."""
+    lease = FakeLease(script=["old", DOWN])
+    async with kept(lease) as (keeper, replaced):
+        await keeper.key()
+        await keeper.verify()
+        assert ("old", []) == (await keeper.key(), replaced)
+
+
 async def test_a_key_that_expires_during_its_renewal_is_replaced() -> None:
     """Without waiting for what comes of the renewal."""
     lease = FakeLease(script=["old", 9.0])

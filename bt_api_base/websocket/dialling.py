@@ -111,6 +111,8 @@ class Dialler:
                 return None
             self._lease = LeaseKeeper(lease, on_replaced=lambda _: self.on_lease_replaced())
             tasks.start_soon(_keep, self._lease)
+        else:
+            await self._lease.verify()
         return Secret(await self._lease.key())
 
     def lease_expired(self, leg: Leg) -> None:

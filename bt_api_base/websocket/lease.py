@@ -159,6 +159,27 @@ class LeaseKeeper:
         if self._keeping is not None:
             self._keeping.cancel()
 
+    async def verify(self) -> None:
+        """Renew the lease now, and drop it if the venue says that there is none: it may have ended without a word.
+
+        For a connection that takes the place of one that was lost, because with a dead key it would be open and mute.
+        What else goes wrong is left to the next renewal.
+
+        Cancellation:
+            The lease may or may not be renewed.
+        """
+        key, started = self._key, anyio.current_time()
+        if key is None:
+            return
+        try:
+            await self._asked("renewed", self._lease.renew(key.reveal()))
+        except Exception as error:  # noqa: BLE001 - whatever an adapter's request can raise
+            self._log.warning("the session lease was not renewed", error=str(error))
+            if isinstance(error, BtApiError) and not error.retryable:
+                self.expire(key.reveal())
+        else:
+            self._valid_since = max(self._valid_since, started)
+
     async def run(self) -> None:
         """Keep the lease until cancelled.
 
