@@ -69,7 +69,7 @@ async def check(adapter: type[BinanceSpotAdapter], channels: Any = CHANNELS, **o
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_binance_spot_lives_through_failures(seed: int) -> None:
     """Every channel is confirmed, delivers, delivers again after each failure, and falls silent; nothing is left."""
-    assert await check(BinanceSpotAdapter, seed=seed, rounds=4) is None
+    assert await check(BinanceSpotAdapter, seed=seed, rounds=4, events=1) is None
 
 
 @pytest.mark.parametrize(
