@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bt_api_base.event_stream import Overflow
     from bt_api_base.websocket.adapter import StreamAdapter, StreamLimits
-    from bt_api_base.websocket.connection import ConnectionStats
+    from bt_api_base.websocket.connection_stats import ConnectionStats
     from bt_api_base.websocket_manager import Subscription
 
 __all__ = ("Desk", "limited", "managed", "settle")
@@ -56,8 +56,9 @@ class Desk:
 
     async def wait_for(self, kind: type[Any], number: int = 1) -> Any:
         """Wait until so many events of a kind have come; return the last of them."""
-        while len(self.of(kind)) < number:  # noqa: ASYNC110 - time is virtual
-            await anyio.sleep(0.01)
+        with anyio.fail_after(600.0):
+            while len(self.of(kind)) < number:  # noqa: ASYNC110 - nobody tells when
+                await anyio.sleep(0.05)
         return self.of(kind)[number - 1]
 
     async def subscribe(self, symbol: str, topic: str = "ticker", callback: Any = None, **how: Any) -> Subscription:

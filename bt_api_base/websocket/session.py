@@ -8,6 +8,7 @@ to fail ends the session with its reason; the supervisor decides what comes next
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -37,12 +38,19 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from bt_api_base.containers import Event
+    from bt_api_base.websocket.adapter import Channel
     from bt_api_base.websocket.channels import ChannelEntry, ChannelTable
     from bt_api_base.websocket.client import WebSocket
     from bt_api_base.websocket.config import WebSocketConfig
 
 __all__ = ("Session", "SessionObserver", "SessionStats")
 
+
+_HELD_UP = 0.02
+"""Seconds by which a deadline is noticed too late when the event loop was held up."""
+
+_MOST_HELD_UP = 3
+"""How often an answer may be missed for that: a machine that is always late still finds out who is gone."""
 
 _NOWHERE = Outlet(len)
 """Where the events before the first one go."""
@@ -327,9 +335,25 @@ class Session:
         await anyio.sleep(interval)
         while True:
             asked_at = anyio.current_time()
-            if not await self._ping(timeout):
+            if not await self._is_answered(partial(self._ping, timeout), timeout):
                 raise WebSocketError(self.config.exchange_name, f"no pong within {timeout:g} s")
             await anyio.sleep_until(asked_at + interval)
+
+    async def _is_answered(self, ask: Callable[[], Awaitable[bool]], timeout: float) -> bool:  # noqa: ASYNC109 - of `ask`
+        """Ask whether anybody is there, again if nobody here could have heard the answer.
+
+        When a deadline is noticed late, the event loop was held up, by a consumer's callback for example, and the
+        answer may have arrived in time and wait to be read, behind whatever else came.
+        """
+        for _ in range(_MOST_HELD_UP):
+            deadline, batches = anyio.current_time() + timeout, self.stats.batches
+            if await ask():
+                return True
+            if anyio.current_time() < deadline + _HELD_UP:
+                break
+            if self.stats.batches > batches:
+                return True
+        return False
 
     async def _ping(self, timeout: float) -> bool:  # noqa: ASYNC109 - what it means differs by the kind of ping
         """Ping, by the venue's own message where it has one, and return whether anything came back in time."""
@@ -361,8 +385,12 @@ class Session:
             if silence < limit:
                 await anyio.sleep(limit - silence)
                 continue
-            await self.subscriber.probe(active.channel)
-            silence = anyio.current_time() - self.last_frame_at
-            if silence >= limit:
+            if not await self._is_answered(partial(self._probe, active.channel, limit), self.config.subscribe_timeout):
+                silence = anyio.current_time() - self.last_frame_at
                 self.observer.stale(silence)
                 raise WebSocketError(self.config.exchange_name, f"no data for {silence:.1f} s, and no answer")
+
+    async def _probe(self, channel: Channel, limit: float) -> bool:
+        """Ask the venue something, and return whether anything at all came."""
+        await self.subscriber.probe(channel)
+        return anyio.current_time() - self.last_frame_at < limit
