@@ -384,7 +384,7 @@ class TestHeldUp:
             limits = {"stale_after": 0.01, "subscribe_timeout": 0.06}
         async with managed(FakeVenue(answer), PingingAdapter, **limits) as desk:
             for _ in range(2):
-                await desk.subscribe("A", callback=lambda event: time.sleep(0.05))  # noqa: ASYNC251 - that is the point
+                await desk.subscribe("A", callback=lambda event: time.sleep(0.05))
             for number in range(5):
                 desk.venue.now.tick("A", number)
                 await anyio.sleep(0.01)

@@ -15,7 +15,7 @@ from bt_api_base.websocket import events
 from bt_api_base.websocket.adapter import Channel, StreamLimits
 from bt_api_base.websocket.channels import SubscriptionState
 from bt_api_base.websocket.config import WebSocketConfig
-from bt_api_base.websocket.connection import ConnectionState
+from bt_api_base.websocket.connection_stats import ConnectionState
 from bt_api_base.websocket.pool import ConnectionPool
 from tests.toy_manager import Desk, limited, managed, settle
 from tests.toy_venue import EXCHANGE, FakeVenue, FakeWebSocket, ToyAdapter, acknowledge, stay_silent

@@ -112,7 +112,7 @@ class SupervisedConnection:
             self.make_adapter,
             self.connector,
             self.connect_pacer or Pacer(limits.max_connects, limits.connect_window),
-            lambda: self.request_rotation("another session lease took the place of the last"),
+            self._lease_replaced,
         )
 
     # -- supervision -----------------------------------------------------------------------------
@@ -209,7 +209,9 @@ class SupervisedConnection:
             await leg.session.run()
 
     def _connected(self, leg: Leg) -> None:
-        self.state = ConnectionState.CONNECTED
+        # One that was to take over may have logged in before.
+        logged_in = leg.session is not None and leg.session.subscriber.is_logged_in
+        self.state = ConnectionState.AUTHENTICATED if logged_in else ConnectionState.CONNECTED
         self.emit(events.Connected, generation=leg.generation)
 
     def _lost(self, leg: Leg) -> bool:
@@ -435,6 +437,10 @@ class SupervisedConnection:
         if leg is self._leg:
             self.state = ConnectionState.AUTHENTICATED
         self.emit(events.Authenticated, generation=leg.generation)
+
+    def _lease_replaced(self) -> None:
+        if self.session is not None:  # else the next connection is made with the new one in any case
+            self.request_rotation("another session lease took the place of the last")
 
     def _lease_expired(self, leg: Leg) -> None:
         self._dialler.lease_expired(leg)

@@ -77,7 +77,7 @@ class ConnectionPool:
         if channel.private and self.config.credentials is None:
             msg = (
                 f"{self.config.exchange_name} {channel.topic!r} is private: "
-                "it needs WebSocketConfig(credentials=Credentials(api_key, secret))"
+                "WebSocketConfig needs Credentials(api_key, secret) as its credentials"
             )
             raise ConfigurationError(msg)
         group = [c for c in self.connections if c.adapter.endpoint_name == channel.endpoint]

@@ -152,6 +152,11 @@ class Subscriber:
         """The venue accepted the log-in."""
         self._login.set()
 
+    @property
+    def is_logged_in(self) -> bool:
+        """Whether it has."""
+        return self._login.is_set()
+
     def login_error(self, refusal: LoginRefused | Refusal) -> Exception:
         """Return what a refused log-in means: an error that is worth another attempt, or one that is not."""
         exchange_name = self.config.exchange_name

@@ -223,7 +223,8 @@ class Subscription(EventStream[Event]):
                 callback(event)
             except Exception as error:  # noqa: BLE001 - a consumer's failure is not the connection's
                 self._report(error)
-        self._lag.sample(events[0])
+        if events:
+            self._lag.sample(events[0])
 
     def _report(self, error: Exception) -> None:
         if self._entry is not None and self._entry.carrier is not None:
