@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio
 import attrs
+from typing_extensions import override
 
 from bt_api_base.containers import Gap, event_name
 from bt_api_base.event_bus import Outlet, Publisher
@@ -58,13 +59,14 @@ class SubscriptionState(str, Enum):
 
 
 @attrs.define(eq=False)
-class ChannelEntry:
-    """One wanted channel.
+class ChannelEntry(Thread):
+    """One wanted channel: the thread of its events, who wants them, and whether the venue has confirmed it.
+
+    It is a `Thread` instead of having one because what was delivered last is noted for each frame: with thousands of
+    channels every object that a frame has to touch is one that the processor has to fetch.
 
     Attributes:
-        channel: What is wanted.
         publisher: Where the channel's events go on the bus.
-        thread: What has been delivered last.
         publish_gap: Puts a gap on the bus.
         consumers: Who wants it. A tuple that is replaced, never changed, so that delivery needs no lock.
         deliver: The consumers' ``deliver`` methods, bound once instead of once per frame.
@@ -74,20 +76,16 @@ class ChannelEntry:
         error: Why it failed; set with ``FAILED``.
         was_active: Whether it has ever been confirmed, so that confirming it again restores it.
         carrier: The connection that carries it.
-        active_since: When it was first confirmed, nanoseconds since the epoch (UTC).
     """
 
-    channel: Channel
-    publisher: Publisher
-    thread: Thread
-    publish_gap: Callable[[Gap], None]
+    publisher: Publisher = attrs.field(kw_only=True)
+    publish_gap: Callable[[Gap], None] = attrs.field(kw_only=True)
     consumers: tuple[Consumer, ...] = ()
     deliver: tuple[Callable[[Sequence[Event]], None], ...] = ()
     guard: Callable[[Sequence[Event]], Sequence[Event]] | None = None
     state: SubscriptionState = SubscriptionState.PENDING
     error: Exception | None = None
     was_active: bool = False
-    active_since: int = 0
     carrier: SupervisedConnection | None = attrs.field(default=None, repr=False)
     _overlap: Overlap | None = None
     _settled: anyio.Event = attrs.field(factory=anyio.Event, repr=False)
@@ -110,11 +108,9 @@ class ChannelEntry:
     def activate(self, now: int) -> None:
         """The venue confirmed the channel, at ``now`` (nanoseconds since the epoch)."""
         self.state = SubscriptionState.ACTIVE
-        if not self.was_active:
-            self.was_active = True
-            self.active_since = now
+        self.was_active = True
         self._settled.set()
-        gap = self.thread.resume(now)
+        gap = self.resume(now)
         if gap is not None:
             self._set_guard()
             self.hand_over((gap,))
@@ -127,9 +123,10 @@ class ChannelEntry:
         if self.was_active:
             self.interrupt(since)
 
+    @override
     def interrupt(self, since: int) -> None:
         """Note that something may be missed from ``since`` on, until the venue confirms again or the next event."""
-        self.thread.interrupt(since)
+        super().interrupt(since)
         self._set_guard()
 
     def fail(self, error: Exception) -> None:
@@ -171,13 +168,13 @@ class ChannelEntry:
             for deliver in self.deliver:
                 deliver((item,))
             self.publisher.outlet.take((item,))
-            self.thread.last = (item,)
+            self.last = (item,)
             events += 1
         return events
 
     def begin_overlap(self) -> None:
         """A second connection is about to carry the channel as well."""
-        self._overlap = Overlap(self.thread, self._overlap)
+        self._overlap = Overlap(self, self._overlap)
         self._set_guard()
 
     def abandon_overlap(self) -> None:
@@ -202,7 +199,7 @@ class ChannelEntry:
         if self._overlap is not None:
             self._overlap.take_over()
         if self.was_active and not proven:
-            self.thread.interrupt(now)
+            self.interrupt(now)
         events = self.hand_over(self._look(held)) if held else 0
         self._set_guard()
         return events
@@ -214,18 +211,18 @@ class ChannelEntry:
             new = self._overlap.new(items)
             if self._overlap.is_over:
                 self._overlap = None
-        gap = self.thread.resume(new[0].local_time, new[0]) if new else None
+        gap = self.resume(new[0].local_time, new[0]) if new else None
         if self.channel.continuity is Continuity.CONSECUTIVE:
-            new = self.thread.check(new)
+            new = self.check(new)
         self._set_guard()
         return new if gap is None else [gap, *new]
 
     def _set_guard(self) -> None:
         """Choose the least that has to be looked at."""
-        if self._overlap is not None or (self.thread.interrupted is not None and not self.thread.tells):
+        if self._overlap is not None or (self.interrupted is not None and not self.tells):
             self.guard = self._look
         elif self.channel.continuity is Continuity.CONSECUTIVE:
-            self.guard = self.thread.check
+            self.guard = self.check
         else:
             self.guard = None
 
@@ -263,12 +260,12 @@ class ChannelTable:
     @property
     def duplicates(self) -> int:
         """See the class."""
-        return self._past_duplicates + sum(entry.thread.duplicates for entry in self.entries.values())
+        return self._past_duplicates + sum(entry.duplicates for entry in self.entries.values())
 
     @property
     def gaps(self) -> int:
         """See the class."""
-        return self._past_gaps + sum(entry.thread.gaps for entry in self.entries.values())
+        return self._past_gaps + sum(entry.gaps for entry in self.entries.values())
 
     # -- changes -------------------------------------------------------------------------------
 
@@ -297,7 +294,7 @@ class ChannelTable:
         entry = self.entries.get(channel.key)
         if entry is None:
             entry = ChannelEntry(
-                channel, self._publisher(channel), Thread(self._exchange_name, channel), self._publish_gap
+                self._exchange_name, channel, publisher=self._publisher(channel), publish_gap=self._publish_gap
             )
             self.adopt(entry)
         entry.set_consumers((*entry.consumers, consumer))
@@ -307,8 +304,8 @@ class ChannelTable:
         """Want an entry's channel for the consumers that it has."""
         self.entries[entry.channel.key] = entry
         self.topics[entry.channel.topic] += 1
-        self._past_duplicates -= entry.thread.duplicates  # which another table has counted
-        self._past_gaps -= entry.thread.gaps
+        self._past_duplicates -= entry.duplicates  # which another table has counted
+        self._past_gaps -= entry.gaps
         self._tell(entry.channel.key)
 
     def remove(self, entry: ChannelEntry, consumer: Consumer) -> bool:
@@ -324,8 +321,8 @@ class ChannelTable:
         if self.entries.get(entry.channel.key) is entry:
             del self.entries[entry.channel.key]
             self.topics[entry.channel.topic] -= 1
-            self._past_duplicates += entry.thread.duplicates
-            self._past_gaps += entry.thread.gaps
+            self._past_duplicates += entry.duplicates
+            self._past_gaps += entry.gaps
             self._tell(entry.channel.key)
 
     def discard(self, entry: ChannelEntry) -> None:

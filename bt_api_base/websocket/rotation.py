@@ -179,7 +179,7 @@ class Rotation:
             if len(held) >= _TRIM_FROM and entry.connects(held):
                 self._connected.add(entry.channel.key)
                 session.held[entry.channel.key] = beyond = _beyond(entry, held)
-                entry.thread.duplicates += len(held) - len(beyond)
+                entry.duplicates += len(held) - len(beyond)
         session.held_events = sum(map(len, session.held.values()))
         if session.held_events > _MOST_HELD:
             raise WebSocketError(
@@ -189,7 +189,7 @@ class Rotation:
 
 def _beyond(entry: ChannelEntry, held: Sequence[Event]) -> list[Event]:
     """Return the events whose number is beyond that of the last one delivered."""
-    last = entry.thread.last_event
+    last = entry.last_event
     if last is None or entry.channel.continuity is Continuity.NONE:
         return list(held)
     return [event for event in held if position(event).number > position(last).number]

@@ -256,7 +256,7 @@ class Session:
                 outlet.take(collected)
                 outlet, collected = entry.publisher.outlet, []
             collected += items
-            entry.thread.last = items  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+            entry.last = items  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
         stats.events += len(collected)
         outlet.take(collected)
 
@@ -288,8 +288,8 @@ class Session:
         """Whether the connection that is to take over has had events of a channel, or this one since it opened."""
         if self.held is not None:
             return entry.channel.key in self.held
-        last = entry.thread.last_event
-        return last is not None and entry.thread.interrupted is None and last.local_time >= self.opened_time
+        last = entry.last_event
+        return last is not None and entry.interrupted is None and last.local_time >= self.opened_time
 
     def _not_data(self, key: str | None, items: Sequence[Event | Control]) -> None:
         if key is not None:
