@@ -189,10 +189,16 @@ class Subscription(EventStream[Event]):
 
     @override
     def fail(self, error: Exception) -> None:
-        """Let the stream fail after the events that wait. Called by the connection."""
-        if not self.is_over:
-            self.error = error
+        """Let the stream fail after the events that wait. Called by the connection, and where the consumer is too slow.
+
+        Nobody can take what would follow, so nothing more is wanted.
+        """
+        if self.is_over:
+            return
+        self.error = error
         super().fail(error)
+        if self._entry is not None:
+            self._entry.drop(self)
 
     def mark(self, gap: Gap, /) -> None:
         """Put a gap in its place among the events. Called by the connection."""
