@@ -202,6 +202,7 @@ class FakeVenue:
     Attributes:
         answer: How requests are answered on connections made from now on.
         refusing: Whether connects fail.
+        connect_delay: Seconds that a connect takes.
         connections: Every connection made, oldest first.
         attempts: When connects were tried, in the loop's time.
         on_connect: Called with each new connection before the client has it.
@@ -209,6 +210,7 @@ class FakeVenue:
 
     answer: Answer = acknowledge
     refusing: bool = False
+    connect_delay: float = 0.0
     connections: list[FakeWebSocket] = attrs.field(factory=list)
     attempts: list[float] = attrs.field(factory=list)
     on_connect: Callable[[FakeWebSocket], None] = lambda ws: None
@@ -218,7 +220,7 @@ class FakeVenue:
     async def connector(self, config: WebSocketConfig, adapter: StreamAdapter) -> AsyncGenerator[Any]:
         """Accept or refuse a connection."""
         self.attempts.append(anyio.current_time())
-        await anyio.lowlevel.checkpoint()
+        await anyio.sleep(self.connect_delay)
         if self.refusing:
             raise WebSocketError(EXCHANGE, "connection refused")
         ws = FakeWebSocket(self.answer, adapter.endpoint_name, config.url)

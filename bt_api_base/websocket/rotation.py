@@ -56,6 +56,7 @@ class Rotation:
     old: Leg
     new: Leg
     _connected: set[str] = attrs.field(factory=set[str], init=False)
+    _unwatch: Callable[[], None] = attrs.field(default=lambda: None, init=False)
 
     async def prepare(self) -> bool:
         """Wait until the new connection may take over.
@@ -71,23 +72,21 @@ class Rotation:
         """
         for entry in self.table:
             entry.begin_overlap()
-        unwatch = self.table.watch(self._overlap_new)
+        self._unwatch = self.table.watch(self._follow)
         try:
             with anyio.fail_after(self.config.rotation_timeout):
                 await self._until(self._is_confirmed)
-                await anyio.sleep(self.config.rotation_overlap)
+                await self._sleep(self.config.rotation_overlap)
                 await self._drain()
         except TimeoutError:
             raise WebSocketError(
                 self.config.exchange_name,
                 f"the new connection was not ready within {self.config.rotation_timeout:g} s",
             ) from None
-        finally:
-            unwatch()
         # If the numbers never connect, something is missing on the old connection or held back by it; what exactly is
-        # told by a gap.
+        # told by a gap. Channels may be subscribed meanwhile.
         with anyio.move_on_after(self.config.rotation_timeout):
-            await self._until(self._connects)
+            await self._until(lambda: self._connects() and self._is_confirmed())
         if self.new.ended.is_set():
             raise self.new.failure
         return not self.old.ended.is_set()
@@ -98,6 +97,7 @@ class Rotation:
         Args:
             drained: What `prepare` returned.
         """
+        self._end()
         session = self.new.session
         if session is None:
             raise AssertionError("take_over before the new connection was established")
@@ -114,14 +114,23 @@ class Rotation:
 
     def abandon(self) -> None:
         """Let everything be as it was before."""
+        self._end()
         for entry in self.table:
             entry.abandon_overlap()
 
-    def _overlap_new(self, key: str) -> None:
-        """A channel that is subscribed meanwhile is asked for on both connections."""
+    def _end(self) -> None:
+        """Channels that come from now on are carried by one connection."""
+        self._unwatch()
+        self._unwatch = lambda: None
+
+    def _follow(self, key: str) -> None:
+        """A channel that is subscribed meanwhile is asked for on both connections; one that is given up, on none."""
         entry = self.table.entries.get(key)
         if entry is not None:
             entry.begin_overlap()
+        elif self.new.session is not None:
+            # Should it be wanted again, this is from before.
+            self.new.session.abandon_held(key)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -130,6 +139,10 @@ class Rotation:
             if self.old.ended.is_set():
                 return
             await anyio.sleep(_POLL)
+
+    async def _sleep(self, seconds: float) -> None:
+        with anyio.move_on_after(seconds):
+            await self.old.ended.wait()
 
     def _is_confirmed(self) -> bool:
         session = self.new.session

@@ -110,6 +110,8 @@ class Rotator:
         """The connection that delivered is lost: return the rotation that was under way, which is the caller's now."""
         rotation, self._rotation = self._rotation, None
         self._reason = ""
+        if rotation is None:
+            self._finish(self._lost())  # what was asked for and has not begun, the reconnection has done
         return rotation
 
     # -- the task ----------------------------------------------------------------------------------
@@ -142,6 +144,9 @@ class Rotator:
             outcome.error = error
             outcome.known.set()
 
+    def _lost(self) -> WebSocketError:
+        return WebSocketError(self.connection.config.exchange_name, "the old connection was lost meanwhile")
+
     def _later_delays(self) -> Iterator[float]:
         """Return the delays without the first, which is none: the old connection is there, so nothing is urgent."""
         return islice(self.delays(), 1, None)
@@ -164,10 +169,9 @@ class Rotator:
     async def _rotate(self, reason: str, started: float) -> Exception | None:
         """Replace the connection that delivers; return why that failed, if it did."""
         connection = self.connection
-        lost = WebSocketError(connection.config.exchange_name, "the old connection was lost meanwhile")
         old = connection.leg
         if old is None:
-            return lost
+            return self._lost()
         new = connection.start_successor()
         rotation = self._rotation = Rotation(connection.config, connection.channels, old, new)
         try:
@@ -183,7 +187,7 @@ class Rotator:
             while self._rotation is rotation:
                 await anyio.lowlevel.checkpoint()
         if self._rotation is not rotation:
-            return None if connection.leg is new else lost
+            return None if connection.leg is new else self._lost()
         self._rotation, self._reason = None, ""
         connection.succeed(rotation)
         connection.emit(

@@ -278,11 +278,11 @@ class Session:
         """Deliver nothing any more, as another connection has taken over: what still arrives is held for nobody."""
         self.held = {}
 
-    def abandon_held(self) -> None:
-        """Forget what is held, and count it."""
-        if self.held:
-            self.stats.abandoned += sum(map(len, self.held.values()))
-            self.held.clear()
+    def abandon_held(self, *keys: str | None) -> None:
+        """Forget what is held, of some channels or of all, and count it."""
+        held = self.held or {}
+        for key in keys or tuple(held):
+            self.stats.abandoned += len(held.pop(key, ()))
 
     def _is_heard(self, entry: ChannelEntry) -> bool:
         """Whether the connection that is to take over has had events of a channel, or this one since it opened."""
