@@ -63,7 +63,7 @@ def _walk(parent: Module | Class) -> None:
 def _add_constructor(class_: Class) -> None:
     owner: object = import_module(class_.module.path)
     for name in class_.path.removeprefix(f"{class_.module.path}.").split("."):
-        owner = getattr(owner, name)
+        owner = getattr(owner, name, None)  # a class that is there for type checkers only is not
     if not (hasattr(owner, "__attrs_attrs__") or hasattr(owner, "__struct_fields__")):
         return
     parameters = [Parameter("self", kind=ParameterKind.positional_or_keyword)]

@@ -7,24 +7,40 @@ namespace, and so is every file in examples; each on asyncio, uvloop and trio. A
 
 from __future__ import annotations
 
+import inspect
 import io
 import re
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import anyio
 import attrs
 import pytest
 
 from bt_api_base import exceptions, venues
+from bt_api_base.containers import Event, Gap
+from bt_api_base.containers.enums import GapReason
 from bt_api_base.event_stream import Overflow
-from bt_api_base.venues.binance.topics import TOPICS
-from bt_api_base.websocket import events
+from bt_api_base.testing.connection_controls import ConnectionControls
+from bt_api_base.testing.faulty_proxy import FaultyProxy
+from bt_api_base.testing.proxy_calls import FaultCalls
+from bt_api_base.testing.stream_controls import StreamControls
+from bt_api_base.transport import TransportPolicy
+from bt_api_base.venues.binance.topics import TABLE as SPOT
+from bt_api_base.venues.binance.usdm_topics import TABLE as USDM
+from bt_api_base.venues.okx.topics import TOPICS as OKX
+from bt_api_base.websocket import adapter as contract, events
+from bt_api_base.websocket.adapter import Channel, Continuity, StreamAdapter
+from bt_api_base.websocket.channels import SubscriptionState
 from bt_api_base.websocket.config import WebSocketConfig
 from bt_api_base.websocket.connection_stats import ConnectionState, ConnectionStats
+from bt_api_base.websocket.subscription import SubscriptionStats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCS = REPOSITORY / "docs"
@@ -134,17 +150,37 @@ def rows(page: str, heading: str) -> dict[str, list[str]]:
     return {first: rest for first, *rest in cells}
 
 
-def test_the_settings_on_the_page_are_those_of_the_code() -> None:
-    """The table of settings names every attribute of `WebSocketConfig`, with its default."""
-    documented = {name: cells[0] for name, cells in rows("connections.md", "## Settings").items()}
-    expected = {
-        field.name: "required" if field.default is attrs.NOTHING else repr(field.default)
-        for field in attrs.fields(WebSocketConfig)
+def defaults(settings: type[Any]) -> dict[str, str]:
+    """Return how the defaults of a class of settings are written."""
+    return {
+        field.name: "required"
+        if field.default is attrs.NOTHING
+        else "{}"
+        if isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
+        else repr(field.default).replace('"', "'").replace("_", "")
+        for field in attrs.fields(settings)
     }
-    expected["subscription_limits"] = "{}"
-    assert {name: value.replace('"', "'").replace("_", "") for name, value in expected.items()} == {
-        name: value.replace('"', "'").replace("_", "").replace(" ", "") for name, value in documented.items()
+
+
+def documented_defaults(page: str, heading: str) -> dict[str, str]:
+    """Return the defaults in a table of settings."""
+    return {
+        name: cells[0].replace('"', "'").replace("_", "").replace(" ", "")
+        for name, cells in rows(page, heading).items()
     }
+
+
+def names_in(page: str, heading: str) -> set[str]:
+    """Return the names in the first column of a table, of which a cell may have several."""
+    return set(", ".join(rows(page, heading)).split(", "))
+
+
+@pytest.mark.parametrize(
+    ("settings", "heading"), [(WebSocketConfig, "## Settings"), (TransportPolicy, "## The way out")], ids=str
+)
+def test_the_settings_on_the_page_are_those_of_the_code(settings: type[Any], heading: str) -> None:
+    """A table of settings names every attribute, with its default."""
+    assert defaults(settings) == documented_defaults("connections.md", heading)
 
 
 def test_the_connection_events_on_the_page_are_those_of_the_code() -> None:
@@ -158,32 +194,155 @@ def test_the_connection_events_on_the_page_are_those_of_the_code() -> None:
     assert expected == {name: (cells[0], set(re.findall(r"\w+", cells[1]))) for name, cells in documented.items()}
 
 
-def test_the_counters_on_the_page_are_those_of_the_code() -> None:
-    """The table of counters names every attribute of `ConnectionStats`."""
-    expected = {field.name for field in attrs.fields(ConnectionStats)}
-    assert expected == set(", ".join(rows("connections.md", "## What a connection counts")).split(", "))
+@pytest.mark.parametrize(
+    ("counters", "heading"),
+    [(ConnectionStats, "## What a connection counts"), (SubscriptionStats, "## What a subscription counts")],
+    ids=str,
+)
+def test_the_counters_on_the_page_are_those_of_the_code(counters: type[Any], heading: str) -> None:
+    """A table of counters names every attribute."""
+    assert {field.name for field in attrs.fields(counters)} == names_in("connections.md", heading)
 
 
-def test_the_states_in_the_diagram_are_those_of_the_code() -> None:
-    """The page on connections mentions every state."""
-    text = (DOCS / "connections.md").read_text(encoding="utf-8")
-    assert [] == [state.name for state in ConnectionState if state.name not in text]
+def test_the_states_in_the_diagrams_are_those_of_the_code() -> None:
+    """The diagrams of connections and subscriptions have every state."""
+    text = (DOCS / "supervision.md").read_text(encoding="utf-8")
+    diagrams = "".join(re.findall(r"^```mermaid\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL))
+    assert [] == [state.name for state in (*ConnectionState, *SubscriptionState) if state.name not in diagrams]
 
 
 def test_the_overflow_policies_on_the_page_are_those_of_the_code() -> None:
     """The table of policies has a row for each."""
-    assert {policy.name for policy in Overflow} == set(rows("events.md", "## When a consumer is slow"))
+    assert {policy.name for policy in Overflow} == set(rows("flow-control.md", "## Four policies"))
 
 
-def test_the_topics_on_the_page_are_those_of_the_code() -> None:
-    """The table of Binance's topics has a row for each, with the type of its events and its parameters."""
-    expected = {topic.name: (topic.event_type.__name__, set(topic.parameters)) for topic in TOPICS.values()}
-    documented = rows("venues.md", "### Topics")
-    assert expected == {
-        topic: (cells[1], set(re.findall(r"(\w+)=", cells[2])))
-        for names, cells in documented.items()
-        for topic in names.split(", ")
+def test_the_gap_on_the_page_is_that_of_the_code() -> None:
+    """The tables have every field of a gap, every reason, and every kind of continuity."""
+    assert set(Gap.__struct_fields__) == names_in("gaps.md", "## What it says")
+    assert {reason.name for reason in GapReason} == set(rows("gaps.md", "### Why"))
+    assert {kind.name for kind in Continuity} == set(rows("gaps.md", "## Exact where the venue numbers"))
+
+
+def parameters_in(cell: str) -> set[str]:
+    """Return the parameters that a row's last cell names."""
+    return set(re.findall(r"(\w+)=", cell))
+
+
+def order_and_silence(continuity: Continuity, quiet_after: float | None) -> tuple[str, str]:
+    """Return how a topic's continuity and its pace are written."""
+    return (
+        "-" if continuity is Continuity.NONE else continuity.value,
+        "-" if quiet_after is None else f"{quiet_after:g} s",
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "heading", "has_endpoints"),
+    [
+        pytest.param(SPOT, "### Topics of Binance spot", False, id="spot"),
+        pytest.param(USDM, "### Topics of Binance USD-M futures", True, id="futures"),
+    ],
+)
+def test_binances_topics_on_the_page_are_those_of_the_code(table: Any, heading: str, has_endpoints: bool) -> None:
+    """A table of topics has a row for each: endpoint, events, order, silence, parameters."""
+    expected = {
+        topic.name: (
+            [topic.endpoint] * has_endpoints,
+            topic.event_type.__name__,
+            *order_and_silence(topic.continuity, topic.quiet_after),
+            set(topic.parameters),
+        )
+        for topic in table.topics.values()
     }
+    assert expected == {
+        name: (endpoints, event, order, silence, parameters_in(note))
+        for name, (_, *endpoints, event, order, silence, note) in rows("venues.md", heading).items()
+    }
+
+
+def test_okxs_topics_on_the_page_are_those_of_the_code() -> None:
+    """The table of OKX's topics has a row for each: endpoint, events, order, silence, parameters."""
+    expected = {
+        topic.name: (
+            topic.endpoint,
+            ", ".join(kind.__name__ for kind in topic.wanted or topic.event_types),
+            *order_and_silence(topic.continuity, topic.quiet_after),
+            set(topic.parameters),
+        )
+        for topic in OKX.values()
+    }
+    assert expected == {
+        name: (endpoint, types, order, silence, parameters_in(note))
+        for name, (_, endpoint, types, order, silence, note) in rows("venues.md", "### Topics of OKX").items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("exchange_name", "heading"),
+    [
+        ("BINANCE___SPOT", "### Account of Binance spot"),
+        ("BINANCE___SWAP", "### Account of Binance USD-M futures"),
+    ],
+)
+def test_binances_private_topics_on_the_page_are_those_of_the_code(exchange_name: str, heading: str) -> None:
+    """A table of private topics has a row for each, with the types of its events."""
+    topics: Any = venues.stream_adapter(exchange_name)
+    channels = {name: topics.channel(name, "") for name in topics.private_topics.names}
+    assert {
+        name: ", ".join(kind.__name__ for kind in channel.event_types) or "all of these"
+        for name, channel in channels.items()
+    } == {name: cells[0] for name, cells in rows("venues.md", heading).items()}
+
+
+def test_every_venue_is_on_the_page() -> None:
+    """The table of venues names every built-in adapter."""
+    assert set(venues.stream_adapter_names()) == names_in("venues.md", "# Venues")
+
+
+def public_methods(*owners: type) -> set[str]:
+    """Return the names of methods that classes define themselves."""
+    return {
+        name
+        for owner in owners
+        for name, member in vars(owner).items()
+        if not name.startswith("_") and inspect.isfunction(member)
+    }
+
+
+def names_called(cells: Iterable[str]) -> set[str]:
+    """Return the names of what is called in cells of a table."""
+    return set(re.findall(r"(\w+)\(", " ".join(cells)))
+
+
+def test_the_contract_on_the_page_is_that_of_the_code() -> None:
+    """The page for authors has every member of an adapter, every field of a channel, and every control message."""
+    members = public_methods(StreamAdapter) - {"decode"} | {"exchange_name", "default_url", "limits"}
+    documented = rows("venue-authors.md", "## What an adapter says")
+    assert members == set(
+        re.findall(r"(\w+)(?=\(|,|$)", ", ".join(re.sub(r"\([^)]*\)", "", cell) for cell in documented))
+    )
+    text = (DOCS / "venue-authors.md").read_text(encoding="utf-8")
+    described = {
+        name for cell in re.findall(r"^\| (`.*?) \|", text, flags=re.MULTILINE) for name in re.findall(r"\w+", cell)
+    }
+    assert set() == {*Channel.__struct_fields__} - described
+    messages = {name for name in re.findall(r"\w+", str(contract.Control)) if name != "Malformed"}
+    assert set() == messages - described
+
+
+def test_the_faults_on_the_page_are_those_of_the_code() -> None:
+    """The tables of faults have everything that a simulated venue, or the proxy, can be told to do."""
+    text = (DOCS / "testing.md").read_text(encoding="utf-8")
+    assert set() == public_methods(ConnectionControls, StreamControls) - names_called([text])
+    proxy = rows("testing.md", "## A proxy that breaks things")
+    assert public_methods(FaultCalls) - {"apply"} | {"heal"} == names_called(proxy)
+    assert names_called(proxy) <= set(dir(FaultyProxy))
+
+
+def test_every_container_is_on_the_page() -> None:
+    """The page on containers has every type of event."""
+    text = (DOCS / "containers.md").read_text(encoding="utf-8")
+    assert [] == [kind.__name__ for kind in get_args(Event) if f"`{kind.__name__}`" not in text]
 
 
 def test_every_exception_is_on_the_page() -> None:
