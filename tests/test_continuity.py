@@ -150,7 +150,7 @@ class TestCheck:
     def started(self, *numbers: int) -> Thread:
         """Return a thread that has delivered numbered trades."""
         begun = thread(recoverable=True)
-        begun.last = [trade(number, local_time=number * SECOND) for number in numbers]
+        begun.route.last = [trade(number, local_time=number * SECOND) for number in numbers]
         return begun
 
     async def test_what_follows_is_handed_on_as_it_is(self) -> None:
@@ -195,7 +195,7 @@ class TestCheck:
     async def test_of_a_books_missing_updates_no_number_of_events_is_claimed(self) -> None:
         """A book's numbers count changes, of which an event holds many."""
         begun = thread()
-        begun.last = [spot(1, 10)]
+        begun.route.last = [spot(1, 10)]
         gap, _ = begun.check([spot(15, 20)])
         assert isinstance(gap, Gap)
         assert (11, 14, None) == (gap.first_missing, gap.last_missing, gap.missing)
@@ -203,7 +203,7 @@ class TestCheck:
     async def test_of_what_a_new_book_makes_up_for_only_the_fact_is_known(self) -> None:
         """A book does not say what it follows, so which changes were missed stays unknown."""
         begun = thread(recoverable=True)
-        begun.last = [linked(9, 10)]
+        begun.route.last = [linked(9, 10)]
         gap, event = begun.check([book(15, time=2)])
         assert isinstance(gap, Gap)
         assert (GapReason.SEQUENCE, None, True) == (gap.reason, gap.first_missing, gap.recoverable)
@@ -212,7 +212,7 @@ class TestCheck:
     async def test_a_sign_of_life_is_delivered_and_no_gap(self) -> None:
         """A change of nothing, whose number is the last one again, is an event like others."""
         begun = thread()
-        begun.last = [linked(9, 10)]
+        begun.route.last = [linked(9, 10)]
         beat = [linked(10, 10, time=2)]
         assert beat is begun.check(beat)
 
@@ -249,7 +249,7 @@ class TestInterruption:
     def test_is_a_gap_from_the_last_event_to_the_next_confirmation(self) -> None:
         """It does not say what is missing, as nobody knows."""
         quiet = thread(Continuity.NONE)
-        quiet.last = [trade(1, local_time=3 * SECOND)]
+        quiet.route.last = [trade(1, local_time=3 * SECOND)]
         quiet.interrupt(5 * SECOND)
         gap = quiet.resume(9 * SECOND)
         assert gap is not None
@@ -290,7 +290,7 @@ def check_in_batches(items: Sequence[Event], sizes: Sequence[int]) -> tuple[list
         if batch:
             checked = begun.check(batch)
             out += checked
-            begun.last = [event for event in checked if not isinstance(event, Gap)][-1:] or begun.last
+            begun.route.last = [event for event in checked if not isinstance(event, Gap)][-1:] or begun.route.last
     return out, begun.duplicates
 
 

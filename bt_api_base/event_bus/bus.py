@@ -32,7 +32,7 @@ import anyio.lowlevel
 import attrs
 
 from bt_api_base.event_bus.errors import ErrorHandlerMode, ErrorSeverity, ErrorSink
-from bt_api_base.event_bus.publishers import Publisher, Publishers
+from bt_api_base.event_bus.publishers import Outlet, Producer, Publisher, Publishers
 from bt_api_base.event_bus.routes import (
     UNKNOWN_ROUTE,
     Entry,
@@ -324,6 +324,32 @@ class EventBus:
             name: The events' name; the publisher of a name is always the same.
         """
         return self._published.publisher(name)
+
+    def outlet(self, name: str) -> Outlet:
+        """Return what takes events of a name now, for a few of them at once; it is not kept up to date.
+
+        Args:
+            name: The events' name.
+        """
+        return self._published.find_outlet(name)
+
+    def attach(self, producer: Producer) -> None:
+        """Set the ``outlet`` of a producer of very many events, and set it again whenever handlers come or go.
+
+        The same as `publisher`, for an object of the caller's own that is at hand for each event anyway.
+
+        Args:
+            producer: Has a ``name`` and an ``outlet``. It is kept until `detach`.
+        """
+        self._published.attach(producer)
+
+    def detach(self, producer: Producer) -> None:
+        """Forget a producer that was attached. Its outlet is not kept up to date any more.
+
+        Args:
+            producer: The same as for `attach`.
+        """
+        self._published.detach(producer)
 
     async def publish(self, event_type: object, data: object = None) -> list[Exception]:
         """Hand an event to whoever wants it, awaiting handlers and waiting for room in lossless streams.

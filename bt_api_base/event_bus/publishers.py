@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import attrs
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bt_api_base.event_bus.errors import ErrorSink
     from bt_api_base.event_bus.routes import RouteTable
 
-__all__ = ("Outlet", "Publisher", "PublisherCounts", "Publishers")
+__all__ = ("Outlet", "Producer", "Publisher", "PublisherCounts", "Publishers")
 
 
 @attrs.define(eq=False)
@@ -34,6 +34,18 @@ class Outlet:
         """Hand several events to whoever wants them, in order."""
         self.deliver(items)
         self.taken += len(items)
+
+
+class Producer(Protocol):
+    """Whatever holds an outlet for the events of a name, so that it need not be looked up: see `EventBus.attach`.
+
+    Attributes:
+        name: The events' name.
+        outlet: Takes the events. Replaced by the bus when handlers come or go.
+    """
+
+    name: str
+    outlet: Outlet
 
 
 @attrs.define(eq=False)
@@ -80,6 +92,7 @@ class Publishers:
     _emit: Callable[[object, object], object]
     _errors: ErrorSink
     _publishers: dict[str, Publisher] = attrs.field(factory=dict[str, Publisher], init=False)
+    _producers: dict[int, Producer] = attrs.field(factory=dict[int, Producer], init=False)
     _outlets: dict[tuple[object, ...], Outlet] = attrs.field(factory=dict[tuple[object, ...], Outlet], init=False)
     _counts: PublisherCounts = attrs.field(default=PublisherCounts(0, 0), init=False)
 
@@ -90,8 +103,18 @@ class Publishers:
         """Return the publisher of a name, which is always the same."""
         publisher = self._publishers.get(name)
         if publisher is None:
-            publisher = self._publishers[name] = Publisher(name, self._find_outlet(name))
+            publisher = self._publishers[name] = Publisher(name, self.find_outlet(name))
+            self._producers[id(publisher)] = publisher
         return publisher
+
+    def attach(self, producer: Producer) -> None:
+        """Give a producer its outlet, and another one whenever handlers come or go, until `detach`."""
+        self._producers[id(producer)] = producer
+        producer.outlet = self.find_outlet(producer.name)
+
+    def detach(self, producer: Producer) -> None:
+        """Forget a producer, which has no more events."""
+        self._producers.pop(id(producer), None)
 
     def counts(self) -> PublisherCounts:
         """Return what went to streams. Events that went through ``emit`` are counted there."""
@@ -104,18 +127,18 @@ class Publishers:
         return self._counts
 
     def _handlers_changed(self) -> None:
-        """Let every publisher look anew when it has its next events, as there may be thousands of publishers."""
+        """Let every producer look anew when it has its next events, as there may be thousands of them."""
         self.counts()
         self._outlets.clear()
-        for publisher in tuple(self._publishers.values()):
-            publisher.outlet = Outlet(partial(self._look_anew, publisher))
+        for producer in tuple(self._producers.values()):
+            producer.outlet = Outlet(partial(self._look_anew, producer))
 
-    def _look_anew(self, publisher: Publisher, items: Sequence[object]) -> None:
-        publisher.outlet = self._find_outlet(publisher.name)
-        publisher.outlet.take(items)
+    def _look_anew(self, producer: Producer, items: Sequence[object]) -> None:
+        producer.outlet = self.find_outlet(producer.name)
+        producer.outlet.take(items)
 
-    def _find_outlet(self, name: str) -> Outlet:
-        """Return the way straight to the streams that want the name's events, if only streams do."""
+    def find_outlet(self, name: str) -> Outlet:
+        """Return what takes a name's events now: the way straight to the streams that want them, if only those do."""
         entries = self._table.entries
         wanting = tuple(entry for entry in entries if entry.wants(name, ()))
         # Handlers for other names do not matter; those for a type do, because any data may be of that type.

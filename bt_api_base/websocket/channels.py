@@ -16,9 +16,9 @@ import attrs
 from typing_extensions import override
 
 from bt_api_base.containers import Gap, event_name
-from bt_api_base.event_bus import Outlet, Publisher
+from bt_api_base.event_bus import Outlet
 from bt_api_base.websocket.adapter import Continuity
-from bt_api_base.websocket.continuity import Thread
+from bt_api_base.websocket.continuity import Route, Thread
 from bt_api_base.websocket.overlap import Overlap
 
 if TYPE_CHECKING:
@@ -62,27 +62,17 @@ class SubscriptionState(str, Enum):
 class ChannelEntry(Thread):
     """One wanted channel: the thread of its events, who wants them, and whether the venue has confirmed it.
 
-    It is a `Thread` instead of having one because what was delivered last is noted for each frame: with thousands of
-    channels every object that a frame has to touch is one that the processor has to fetch.
-
     Attributes:
-        publisher: Where the channel's events go on the bus.
         publish_gap: Puts a gap on the bus.
         consumers: Who wants it. A tuple that is replaced, never changed, so that delivery needs no lock.
-        deliver: The consumers' ``deliver`` methods, bound once instead of once per frame.
-        guard: Looks at the items of a frame first, and returns them, or others with repetitions taken out and gaps put
-            in, for `hand_over`; ``None`` while there is nothing to look for.
         state: Whether the venue has confirmed it on the present connection.
         error: Why it failed; set with ``FAILED``.
         was_active: Whether it has ever been confirmed, so that confirming it again restores it.
         carrier: The connection that carries it.
     """
 
-    publisher: Publisher = attrs.field(kw_only=True)
     publish_gap: Callable[[Gap], None] = attrs.field(kw_only=True)
     consumers: tuple[Consumer, ...] = ()
-    deliver: tuple[Callable[[Sequence[Event]], None], ...] = ()
-    guard: Callable[[Sequence[Event]], Sequence[Event]] | None = None
     state: SubscriptionState = SubscriptionState.PENDING
     error: Exception | None = None
     was_active: bool = False
@@ -96,7 +86,7 @@ class ChannelEntry(Thread):
     def set_consumers(self, consumers: tuple[Consumer, ...]) -> None:
         """Replace who wants the channel."""
         self.consumers = consumers
-        self.deliver = tuple(consumer.deliver for consumer in consumers if consumer.deliver is not None)
+        self.route.deliver = tuple(consumer.deliver for consumer in consumers if consumer.deliver is not None)
 
     def drop(self, consumer: Consumer) -> None:
         """Stop delivering to a consumer. When it was the last, the venue is told to stop."""
@@ -165,10 +155,10 @@ class ChannelEntry(Thread):
                     consumer.mark(item)
                 self.publish_gap(item)
                 continue
-            for deliver in self.deliver:
+            for deliver in self.route.deliver:
                 deliver((item,))
-            self.publisher.outlet.take((item,))
-            self.last = (item,)
+            self.route.outlet.take((item,))
+            self.route.last = (item,)
             events += 1
         return events
 
@@ -220,11 +210,11 @@ class ChannelEntry(Thread):
     def _set_guard(self) -> None:
         """Choose the least that has to be looked at."""
         if self._overlap is not None or (self.interrupted is not None and not self.tells):
-            self.guard = self._look
+            self.route.guard = self._look
         elif self.channel.continuity is Continuity.CONSECUTIVE:
-            self.guard = self.check
+            self.route.guard = self.check
         else:
-            self.guard = None
+            self.route.guard = None
 
 
 class ChannelTable:
@@ -236,6 +226,7 @@ class ChannelTable:
 
     Attributes:
         entries: The channels.
+        routes: Where their frames go.
         topics: How many channels there are of each topic.
         duplicates: Events dropped because their consumers had them already, of all channels ever.
         gaps: Gaps, of all channels ever.
@@ -245,6 +236,7 @@ class ChannelTable:
         self._bus = bus
         self._exchange_name = exchange_name
         self.entries: dict[str | None, ChannelEntry] = {}
+        self.routes: dict[str | None, Route] = {}
         self.topics: Counter[str] = Counter()
         self._past_duplicates = 0
         self._past_gaps = 0
@@ -294,7 +286,10 @@ class ChannelTable:
         entry = self.entries.get(channel.key)
         if entry is None:
             entry = ChannelEntry(
-                self._exchange_name, channel, publisher=self._publisher(channel), publish_gap=self._publish_gap
+                self._exchange_name,
+                channel,
+                Route(name=channel.event_name, outlet=Outlet(self._publish_mixed)),
+                publish_gap=self._publish_gap,
             )
             self.adopt(entry)
         entry.set_consumers((*entry.consumers, consumer))
@@ -303,6 +298,9 @@ class ChannelTable:
     def adopt(self, entry: ChannelEntry) -> None:
         """Want an entry's channel for the consumers that it has."""
         self.entries[entry.channel.key] = entry
+        self.routes[entry.channel.key] = entry.route
+        if entry.route.name:
+            self._bus.attach(entry.route)
         self.topics[entry.channel.topic] += 1
         self._past_duplicates -= entry.duplicates  # which another table has counted
         self._past_gaps -= entry.gaps
@@ -320,6 +318,8 @@ class ChannelTable:
         """Want the entry's channel no longer here; its consumers keep it."""
         if self.entries.get(entry.channel.key) is entry:
             del self.entries[entry.channel.key]
+            del self.routes[entry.channel.key]
+            self._bus.detach(entry.route)
             self.topics[entry.channel.topic] -= 1
             self._past_duplicates += entry.duplicates
             self._past_gaps += entry.gaps
@@ -345,14 +345,9 @@ class ChannelTable:
 
     # -- the bus -------------------------------------------------------------------------------
 
-    def _publisher(self, channel: Channel) -> Publisher:
-        if channel.event_name:
-            return self._bus.publisher(channel.event_name)
-        return Publisher("", Outlet(self._publish_mixed))
-
     def _publish_mixed(self, items: Sequence[Event]) -> None:
         for item in items:
-            self._bus.publisher(event_name(item)).outlet.take((item,))
+            self._bus.outlet(event_name(item)).take((item,))
 
     def _publish_gap(self, gap: Gap) -> None:
-        self._bus.publisher(event_name(gap)).outlet.take((gap,))
+        self._bus.outlet(event_name(gap)).take((gap,))

@@ -18,12 +18,13 @@ import anyio
 import attrs
 
 from bt_api_base.containers import Event, Gap, GapReason, OrderBook, OrderBookDelta, Tick, Trade
+from bt_api_base.event_bus import Outlet
 from bt_api_base.websocket.adapter import Channel, Continuity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ("Place", "Thread", "Verdict", "judge", "position")
+__all__ = ("Place", "Route", "Thread", "Verdict", "judge", "position")
 
 _FAR_BACK = 10_000
 """A step back that is longer than this cannot be a repetition, where the venue gives no time to tell by."""
@@ -110,6 +111,32 @@ def _is_old(last: Event, event: Event, steps_back: int) -> bool:
     return steps_back < _FAR_BACK
 
 
+_NOWHERE = Outlet(len)
+"""Where events go that nobody wants."""
+
+
+@attrs.define(eq=False, weakref_slot=False)
+class Route:
+    """All that a frame of a channel has to touch on its way, in one small object.
+
+    With thousands of channels, each object that a frame has to touch is one that the processor has to fetch.
+
+    Attributes:
+        deliver: What takes the frame's items, one after another.
+        guard: Looks at the items first, and returns them, or others with repetitions taken out and gaps put in, which
+            then go another way; ``None`` while there is nothing to look for.
+        last: The last items delivered.
+        name: Name under which the items go over the bus.
+        outlet: Where they go there.
+    """
+
+    deliver: tuple[Callable[[Sequence[Event]], None], ...] = ()
+    guard: Callable[[Sequence[Event]], Sequence[Event]] | None = None
+    last: Sequence[Event] = ()
+    name: str = ""
+    outlet: Outlet = _NOWHERE
+
+
 @attrs.define(eq=False)
 class Thread:
     """What a channel's consumers have been given last, and so what may come next.
@@ -117,7 +144,7 @@ class Thread:
     Attributes:
         exchange_name: Venue and asset type.
         channel: Whose events these are.
-        last: The last items delivered; kept by whoever delivers.
+        route: Where they go; notes the last items delivered.
         duplicates: Events dropped because the consumers had them already.
         gaps: Gaps found.
         interrupted: Since when something may have been missed, nanoseconds since the epoch; ``None``: not interrupted.
@@ -127,7 +154,7 @@ class Thread:
 
     exchange_name: str
     channel: Channel
-    last: Sequence[Event] = ()
+    route: Route = attrs.field(factory=Route)
     duplicates: int = 0
     gaps: int = 0
     interrupted: int | None = None
@@ -138,18 +165,19 @@ class Thread:
     @property
     def last_event(self) -> Event | None:
         """The last event delivered."""
-        return self.last[-1] if self.last else None
+        last = self.route.last
+        return last[-1] if last else None
 
     @property
     def tells(self) -> bool:
         """Whether the next event will tell by its number what was missed, if anything."""
-        return self.channel.continuity is Continuity.CONSECUTIVE and bool(self.last)
+        return self.channel.continuity is Continuity.CONSECUTIVE and bool(self.route.last)
 
     def interrupt(self, since: int) -> None:
         """Note that something may be missed from now on; ``since``: where nothing has been delivered yet."""
         if self.interrupted is None:
-            heard = self.last[-1].local_time if self.last else since
-            self.interrupted = max(heard, self._resumed)
+            last = self.last_event
+            self.interrupted = max(since if last is None else last.local_time, self._resumed)
 
     def resume(self, now: int, event: Event | None = None) -> Gap | None:
         """Note that events arrive again, from ``now`` on.

@@ -134,7 +134,7 @@ class SilenceWatch:
         for entry in entries.values():
             if entry.state is not SubscriptionState.ACTIVE:
                 continue
-            key, heard = entry.channel.key, entry.last
+            key, heard = entry.channel.key, entry.route.last
             pace = self._paces.get(key)
             if pace is None:
                 self._paces[key] = Pace(session, heard, now)

@@ -231,32 +231,32 @@ class Session:
             self._hold(decoded, self.held)
 
     def _deliver(self, decoded: Sequence[Decoded]) -> None:
-        entries = self.table.entries
+        routes = self.table.routes
         stats = self.stats
         # What goes the same way over the bus is handed over at once. Nothing is late for that: no consumer
         # can run before this method returns.
         outlet, collected = _NOWHERE, list[Any]()
         for key, items in decoded:
-            entry = entries.get(key)
-            if entry is None:
+            route = routes.get(key)
+            if route is None:
                 self._not_data(key, items)
                 continue
-            if entry.guard is not None:
-                looked_at = entry.guard(items)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - events
+            if route.guard is not None:
+                looked_at = route.guard(items)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - events
                 if looked_at is not items:
                     stats.events += len(collected)
                     outlet.take(collected)
                     outlet, collected = _NOWHERE, []
-                    stats.events += entry.hand_over(looked_at)
+                    stats.events += self.table.entries[key].hand_over(looked_at)
                     continue
-            for deliver in entry.deliver:
+            for deliver in route.deliver:
                 deliver(items)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - with a key: events
-            if outlet is not entry.publisher.outlet:
+            if outlet is not route.outlet:
                 stats.events += len(collected)
                 outlet.take(collected)
-                outlet, collected = entry.publisher.outlet, []
+                outlet, collected = route.outlet, []
             collected += items
-            entry.last = items  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+            route.last = items  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
         stats.events += len(collected)
         outlet.take(collected)
 
