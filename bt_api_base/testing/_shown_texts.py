@@ -14,7 +14,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ("shown_texts",)
+__all__ = ("shown_shortly", "shown_texts")
 
 _MAX_DEPTH: Final = 12
 
@@ -35,6 +35,16 @@ def shown_texts(objects: Iterable[object]) -> Iterator[tuple[str, str | bytes]]:
     seen: dict[int, object] = {}  # holds them, so that no other object gets the address of one
     for shown in objects:
         yield from _of(shown, f"a {type(shown).__name__}", seen, 0)
+
+
+def shown_shortly(shown: object) -> Iterator[tuple[str, str | bytes]]:
+    """Yield what an object shows of itself, without its parts: its repr, its text and its pickle."""
+    yield "repr", _made(repr, shown)
+    yield "str", _made(str, shown)
+    if isinstance(shown, BaseException):
+        yield "traceback", "".join(traceback.format_exception(shown))
+    elif type(shown).__module__.startswith("bt_api_base."):
+        yield "pickle", _made(lambda value: pickle.dumps(value, 5), shown)
 
 
 def _of(shown: object, place: str, seen: dict[int, object], depth: int) -> Iterator[tuple[str, str | bytes]]:

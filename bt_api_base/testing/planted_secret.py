@@ -22,11 +22,13 @@ import base64
 import json
 import logging
 import secrets
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, quote_plus
 
 from bt_api_base.security import Credentials
-from bt_api_base.testing._shown_texts import shown_texts
+from bt_api_base.testing._reachable import reachable
+from bt_api_base.testing._shown_texts import shown_shortly, shown_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -116,6 +118,34 @@ class PlantedSecret:
             LeakedSecretError: One was found.
         """
         self._fail_if_found(text, place)
+
+    def check_reachable(self, *roots: object, given: Iterable[object] = ()) -> Counter[str]:
+        """Look for the planted values in whatever can be reached from objects, however deep inside of them.
+
+        Texts and bytes are searched, and of everything else that is reached its `repr`, `str` and pickle. What is
+        reached are attributes, slots and items, what functions have closed over, and the causes of exceptions; not what
+        is inside of a `Secret`, the one place for a secret.
+
+        Args:
+            *roots: Where to begin: a manager, a connection, an exception.
+            given: What a test has itself put a planted value into, such as settings whose URL has one: of these there
+                is searched what they show, and not what they are made of.
+
+        Returns:
+            How many objects were reached, by the name of their type, for a test to see that it got to where it wanted.
+
+        Raises:
+            LeakedSecretError: One was found.
+        """
+        reached: Counter[str] = Counter()
+        for place, one in reachable(roots, closed=given):
+            reached[type(one).__name__] += 1
+            if isinstance(one, (str, bytes, bytearray, memoryview)):
+                self._fail_if_found(one if isinstance(one, str) else bytes(one), place)
+            else:
+                for name, text in shown_shortly(one):
+                    self._fail_if_found(text, f"the {name} of {place}")
+        return reached
 
     def _fail_if_found(self, text: str | bytes, place: str) -> None:
         found = self.find(text)
