@@ -35,6 +35,9 @@ MASK: Final = "***"
 MIN_SECRET_LENGTH: Final = 4
 """Shorter values are not masked by value: they occur in every second word."""
 
+_SHORTEST_REST: Final = 8
+"""Characters of the beginning of a secret, at the end of a text, that are masked: there the text was cut off."""
+
 _EXCERPT_WINDOW: Final = 1024
 _MAX_DEPTH: Final = 16
 
@@ -135,6 +138,7 @@ class _KnownSecrets:
         self._patterns: dict[str, tuple[str, ...]] = {}
         self.pattern: re.Pattern[str] | None = None
         self.longest = 0
+        self.values: tuple[str, ...] = ()
 
     def add(self, value: str) -> None:
         with self._lock:
@@ -155,11 +159,23 @@ class _KnownSecrets:
             self._compile()
 
     def _compile(self) -> None:
+        self.values = tuple(
+            line for value in self._patterns for line in value.splitlines() if len(line) > _SHORTEST_REST
+        )
         every = {pattern for patterns in self._patterns.values() for pattern in patterns}
         # The longest first, so that no secret leaves the tail of another standing.
         ordered = sorted(every, key=len, reverse=True)
         self.longest = len(ordered[0]) if ordered else 0
         self.pattern = re.compile("|".join(ordered)) if ordered else None
+
+
+    def without_cut_off(self, text: str) -> str:
+        """Mask the beginning of a secret at the end of a text: a close frame, say, has room for 123 bytes only."""
+        for value in self.values:
+            start = text.rfind(value[:_SHORTEST_REST], max(0, len(text) - len(value)))
+            if start >= 0 and value.startswith(text[start:]):
+                return text[:start] + MASK
+        return text
 
 
 def _any_spelling(value: str) -> str:
@@ -225,7 +241,7 @@ def redact_text(text: str) -> str:
     """Return ``text`` with every secret masked that can be told by its value, its name or its shape."""
     known = _known.pattern
     if known is not None:
-        text = known.sub(MASK, text)
+        text = _known.without_cut_off(known.sub(MASK, text))
     if "://" in text:
         text = _URL.sub(_redact_url_match, text)
     if "PRIVATE KEY" in text:

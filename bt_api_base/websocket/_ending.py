@@ -8,6 +8,7 @@ import attrs
 from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.frames import CLOSE_CODE_EXPLANATIONS
 
+from bt_api_base._redaction import redact_text
 from bt_api_base.exceptions import WebSocketError
 from bt_api_base.websocket._interface import NORMAL_CLOSE_CODES
 
@@ -80,7 +81,8 @@ class Ending:
         received = protocol.close_rcvd
         if received is None:
             return cls(1006, "", detail, cause)
-        code, reason = int(received.code), received.reason
+        # Peers that turn somebody away say why, and may repeat what they were told.
+        code, reason = int(received.code), redact_text(received.reason)
         return cls(code, reason, CLOSE_CODE_EXPLANATIONS.get(code, ""), cause)
 
     @property

@@ -20,6 +20,7 @@ import trio
 import trio_websocket
 from typing_extensions import override
 
+from bt_api_base._redaction import redact_text
 from bt_api_base.exceptions import ConfigurationError, WebSocketError
 from bt_api_base.transport.policy import default_ssl_context
 from bt_api_base.websocket._dial import checked_headers, connect_error, refusal_error, safe_url, tls_error
@@ -252,7 +253,7 @@ class TrioWebSocket(WebSocket):
         reason = self._connection.closed
         if reason is None or reason.code == 1006:
             return Ending(1006, "", "connection lost", None)
-        return Ending(int(reason.code), str(reason.reason or ""), "", None, failed=reason.code in _REFUSED)
+        return Ending(int(reason.code), redact_text(str(reason.reason or "")), "", None, failed=reason.code in _REFUSED)
 
     def _closed_error(self) -> WebSocketError:
         return (self._ending or self._ending_by_library()).error(self._url)
