@@ -46,7 +46,7 @@ class DataParseError(BtApiError):
     ) -> None:
         self.container_class = container_class
         self.channel = redact_text(str(channel))
-        self.field = field
+        self.field = redact_text(str(field))
         self.payload = None if payload is None else excerpt(payload)
         super().__init__(detail, exchange_name=exchange_name, **context)
 

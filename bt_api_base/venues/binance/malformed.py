@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bt_api_base._redaction import excerpt
 from bt_api_base.exceptions import DataParseError
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ def parse_error(table: TopicTable, frame: bytes | str, error: Exception, *, priv
     channel = found[1].decode("utf-8", "replace") if found else ""
     stream = table.streams.get(channel.partition("@")[2])
     detail, field = _explain(error)
-    if len(detail) > _LONGEST_DETAIL:  # a decoder may repeat what it was given
-        detail = detail[: _LONGEST_DETAIL - 1] + "…"
+    detail = excerpt(detail, _LONGEST_DETAIL)  # a decoder may repeat what it was given
     return DataParseError(
         "frame" if stream is None else stream[0].event_type.__name__,
         detail,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from bt_api_base._redaction import excerpt
 from bt_api_base.containers import Balance, Event, Fill, Income, Order, Position
 from bt_api_base.exceptions import SubscribeError
 from bt_api_base.venues.binance.malformed import FieldError
@@ -168,7 +169,7 @@ def choose(table: Mapping[str, Any], word: str, field: str) -> Any:  # noqa: ANN
     try:
         return table[word]
     except KeyError:
-        raise FieldError(field, f"unknown word {word[:40]!r}") from None
+        raise FieldError(field, f"unknown word {excerpt(word, 40)!r}") from None
 
 
 def login_refused(refusal: Refusal, *, logging_in: bool) -> LoginRefused | None:

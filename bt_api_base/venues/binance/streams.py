@@ -264,7 +264,9 @@ class BinanceStreamAdapter(StreamAdapter):
                 return self._decode_list(encoded, message, local_time)  # pyright: ignore[reportUnknownArgumentType] - foreign
             raise FieldError("", "expected a JSON object")
         except MALFORMED as error:
-            raise parse_error(self.table, frame, error, private=self._is_private) from error
+            failure = parse_error(self.table, frame, error, private=self._is_private)
+        # Outside of the handler: a decoder's exception quotes the frame, and would stay in sight as the cause.
+        raise failure
 
     def _decode_object(self, frame: bytes, message: dict[str, Any], local_time: int) -> Decoded:
         if self._is_private:

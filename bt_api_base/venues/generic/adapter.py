@@ -9,6 +9,7 @@ import attrs
 import msgspec
 from typing_extensions import override
 
+from bt_api_base._redaction import excerpt
 from bt_api_base.containers import event_tag
 from bt_api_base.exceptions import ConfigurationError, DataParseError, InvalidSymbolError, SubscribeError
 from bt_api_base.venues.generic.description import Field, GenericTopic, GenericVenue, Message
@@ -182,14 +183,16 @@ class GenericAdapter(StreamAdapter):
                 return key, tuple(self._events(route, message, data, local_time))
             return None, (self._control(message, route),)
         except BAD as error:
-            raise DataParseError(
+            failure = DataParseError(
                 "frame" if route is None else route.plan.topic.event_type.__name__,
-                str(error)[:400],
+                excerpt(str(error), 400),
                 exchange_name=self.exchange_name,
                 channel=key,
                 field=error.field if isinstance(error, FieldError) else "",
                 payload=frame,
-            ) from error
+            )
+        # Outside of the handler: a decoder's exception quotes the frame, and would stay in sight as the cause.
+        raise failure
 
     def _find(self, message: object) -> tuple[str, _Route | None]:
         """Return the key of a frame's channel and how to go on, or none."""
@@ -233,7 +236,7 @@ class GenericAdapter(StreamAdapter):
                 try:
                     values.append(convert(message, item))
                 except BAD as error:
-                    raise FieldError(path, str(error)[:200]) from error
+                    raise FieldError(path, excerpt(str(error), 200)) from error
             yield make(self.exchange_name, route.symbol, values[0], local_time, *values[1:])
 
     def _control(self, message: object, route: _Route | None) -> Control:

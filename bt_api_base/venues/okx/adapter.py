@@ -236,7 +236,9 @@ class OkxAdapter(StreamAdapter):
                 raise FieldError("", "expected a JSON object")
             return self._decode_object(encoded, cast("dict[str, Any]", message), local_time)
         except MALFORMED as error:
-            raise parse_error(self.exchange_name, frame, error) from error
+            failure = parse_error(self.exchange_name, frame, error)
+        # Outside of the handler: a decoder's exception quotes the frame, and would stay in sight as the cause.
+        raise failure
 
     def _decode_object(self, frame: bytes, message: dict[str, Any], local_time: int) -> Decoded:
         if "event" in message:

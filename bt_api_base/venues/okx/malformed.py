@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from bt_api_base._redaction import excerpt
 from bt_api_base.exceptions import DataParseError
 
 __all__ = ("MALFORMED", "FieldError", "parse_error")
@@ -51,8 +52,7 @@ def parse_error(exchange_name: str, frame: bytes | str, error: Exception) -> Dat
     names = (pattern.search(head) for pattern in (_CHANNEL, _INSTRUMENT))
     channel = ":".join(name[1].decode("utf-8", "replace") for name in names if name)
     detail, field = _explain(error)
-    if len(detail) > _LONGEST_DETAIL:  # a decoder may repeat what it was given
-        detail = detail[: _LONGEST_DETAIL - 1] + "…"
+    detail = excerpt(detail, _LONGEST_DETAIL)  # a decoder may repeat what it was given
     return DataParseError("frame", detail, exchange_name=exchange_name, channel=channel, field=field, payload=payload)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bt_api_base._redaction import excerpt
 from bt_api_base.containers import (
     Account,
     Balance,
@@ -123,7 +124,7 @@ def orders(
 def _order(data: wire.OrderData, exchange_name: str, local_time: int) -> Order:
     status = _STATES.get(data.state)
     if status is None:
-        raise FieldError("state", f"unknown state of an order: {data.state[:40]!r}")
+        raise FieldError("state", f"unknown state of an order: {excerpt(data.state, 40)!r}")
     order_type, time_in_force = _ORDER_TYPES.get(data.order_type, (OrderType.UNKNOWN, None))
     executed = _decimal(data.filled_size, "accFillSz")
     return Order(
