@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import attrs
 
+from bt_api_base._redaction import redact_text
 from bt_api_base.event_stream.fresh_error import fresh_error
 from bt_api_base.exceptions import (
     AuthenticationError,
@@ -240,7 +241,7 @@ class SupervisedConnection:
             if successor.session is None:
                 rotation.abandon()
             else:
-                self._stats.events += rotation.take_over(drained=False)
+                self._stats.events += rotation.take_over()
                 self._reconnects += 1
                 self._connected(successor)
         self._rotator.notify()
@@ -302,7 +303,7 @@ class SupervisedConnection:
         old, new = rotation.old, rotation.new
         self._leg = new
         new.succeeds = False
-        self._stats.events += rotation.take_over(drained=True)
+        self._stats.events += rotation.take_over()
         self._rotations += 1
         if old.session is not None:
             old.session.retire()  # it may read once more before the cancellation reaches it
@@ -462,7 +463,8 @@ class SupervisedConnection:
             exchange_name=self.config.exchange_name,
             connection_id=self.connection_id,
             local_time=time.time_ns(),
-            **fields,
+            # A venue's words may repeat what it was told, and the bus leads anywhere.
+            **{name: redact_text(value) if isinstance(value, str) else value for name, value in fields.items()},
         )
         try:
             self.bus.emit(events.NAMES[event_type], event)
