@@ -56,14 +56,11 @@ class Rotation:
     old: Leg
     new: Leg
     _connected: set[str] = attrs.field(factory=set[str], init=False)
+    _drained: set[str] = attrs.field(factory=set[str], init=False)
     _unwatch: Callable[[], None] = attrs.field(default=lambda: None, init=False)
 
-    async def prepare(self) -> bool:
-        """Wait until the new connection may take over.
-
-        Returns:
-            Whether whatever the old connection had under way has arrived, so that nothing can have been lost.
-            ``False`` if the old one has ended.
+    async def prepare(self) -> None:
+        """Wait until the new connection may take over, or the old one has ended.
 
         Raises:
             WebSocketError: The new connection failed, or did not get so far in time.
@@ -77,26 +74,23 @@ class Rotation:
             with anyio.fail_after(self.config.rotation_timeout):
                 await self._until(self._is_confirmed)
                 await self._sleep(self.config.rotation_overlap)
-                await self._drain()
         except TimeoutError:
             raise WebSocketError(
                 self.config.exchange_name,
                 f"the new connection was not ready within {self.config.rotation_timeout:g} s",
             ) from None
         # If the numbers never connect, something is missing on the old connection or held back by it; what exactly is
-        # told by a gap. Channels may be subscribed meanwhile.
+        # told by a gap. Channels may be subscribed meanwhile, and have to be drained as well.
         with anyio.move_on_after(self.config.rotation_timeout):
+            await self._drain()
             await self._until(lambda: self._connects() and self._is_confirmed())
+            while not (self.old.ended.is_set() or self._is_drained()):
+                await self._drain()
         if self.new.ended.is_set():
             raise self.new.failure
-        return not self.old.ended.is_set()
 
-    def take_over(self, *, drained: bool) -> int:
-        """Let the new connection deliver from now on; return how many events it had held.
-
-        Args:
-            drained: What `prepare` returned.
-        """
+    def take_over(self) -> int:
+        """Let the new connection deliver from now on; return how many events it had held."""
         self._end()
         session = self.new.session
         if session is None:
@@ -108,7 +102,8 @@ class Rotation:
             confirmed = session.subscriber.is_confirmed(key)
             if not confirmed:
                 entry.suspend(now)
-            events += entry.take_over(items, now, proven=confirmed and (drained or entry.connects(items) is True))
+            proven = confirmed and (key in self._drained or entry.connects(items) is True)
+            events += entry.take_over(items, now, proven=proven)
         session.take_over()
         return events
 
@@ -153,15 +148,25 @@ class Rotation:
         return all(is_confirmed(e.channel.key) for e in self.table if e.state is SubscriptionState.ACTIVE)
 
     async def _drain(self) -> None:
-        """Wait until everything has arrived that the old connection was sent before now: answers come in order."""
-        session = self.old.session
-        if session is None:
+        """Wait until everything has arrived that the old connection was sent before now: answers come in order.
+
+        What the venue sends after now comes over the new connection as well, for channels that are confirmed there. So
+        nothing of these can be lost any more, whatever becomes of the old connection.
+        """
+        old, new = self.old.session, self.new.session
+        if old is None or new is None:
             return
+        confirmed = {entry.channel.key for entry in self.table if new.subscriber.is_confirmed(entry.channel.key)}
         with anyio.move_on_after(self.config.heartbeat_timeout):
             try:
-                await session.ws.ping()
+                await old.ws.ping()
             except (WebSocketError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-                return  # it has ended, which its own task finds as well
+                await self.old.ended.wait()  # its own task finds that as well
+            else:
+                self._drained = confirmed
+
+    def _is_drained(self) -> bool:
+        return all(e.channel.key in self._drained for e in self.table if e.state is SubscriptionState.ACTIVE)
 
     def _connects(self) -> bool:
         """Whether no channel's numbers show that the old connection has yet to deliver something."""

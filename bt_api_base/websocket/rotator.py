@@ -175,14 +175,14 @@ class Rotator:
         new = connection.start_successor()
         rotation = self._rotation = Rotation(connection.config, connection.channels, old, new)
         try:
-            drained = await rotation.prepare()
+            await rotation.prepare()
         except (BtApiError, OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
             if self._rotation is rotation:
                 self._rotation = None
                 new.scope.cancel()
                 rotation.abandon()
             return error
-        if not drained:
+        if old.ended.is_set():
             # Whoever replaces lost connections lets the new one take over as it is.
             while self._rotation is rotation:
                 await anyio.lowlevel.checkpoint()
