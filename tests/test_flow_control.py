@@ -1,378 +1,221 @@
-"""A consumer that is slow, or has stopped for good, and what it costs: itself what it chose, and all others nothing."""
+"""One consumer of a hundred stops for good, over real sockets: the others lose nothing, and the venue is answered."""
 
 from __future__ import annotations
 
-import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import anyio.lowlevel
 import attrs
 import pytest
 
-from bt_api_base.containers import Event, Gap, GapReason, Trade
+from bt_api_base.containers import Gap, GapReason, Tick
+from bt_api_base.event_bus import EventBus
 from bt_api_base.event_stream import Overflow
 from bt_api_base.exceptions import SlowConsumerError
+from bt_api_base.testing.peer import Ending
 from bt_api_base.testing.simulated_venue import SimulatedVenue
 from bt_api_base.websocket.channels import SubscriptionState
-from bt_api_base.websocket_manager import Subscription, WebSocketConfig, WebSocketManager
+from bt_api_base.websocket_manager import WebSocketConfig, WebSocketManager
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
-    from anyio.abc import TaskGroup
-
-    from bt_api_base.websocket.connection import ConnectionStats
-    from bt_api_base.websocket_manager import SubscriptionStats
+    from bt_api_base.websocket_manager import Subscription
 
 pytestmark = pytest.mark.anyio
 
 EXCHANGE = "BINANCE___SPOT"
-STOPPED = "S0-USDT"
-"""The market whose trades the slow consumer wants."""
-
-PINGING: dict[str, Any] = {"ping_interval": 0.05, "pong_timeout": 1.0, "max_messages_per_second": None}
-"""Options of a venue that pings all the time; pongs count among a client's messages."""
+SYMBOLS = ("BTC-USDT", "ETH-USDT", "SOL-USDT", "BNB-USDT")
+CONSUMERS = 100
+BUFFER = 50
+"""What the consumer that stops has room for."""
 
 
 def stream_of(symbol: str) -> str:
-    """Return the venue's name for the trades of a symbol."""
-    return f"{symbol.replace('-', '').lower()}@trade"
+    """Return what the venue calls a symbol's tickers."""
+    return f"{symbol.replace('-', '').lower()}@bookTicker"
 
 
-def numbers(items: list[Event]) -> list[int]:
-    """Return the numbers of trades."""
-    return [int(item.trade_id) for item in items if isinstance(item, Trade)]
+async def until(reached: Callable[[], bool]) -> None:
+    """Wait until something has come true."""
+    with anyio.fail_after(15):
+        while not reached():  # noqa: ASYNC110 - nobody tells when
+            await anyio.sleep(0.01)
 
 
 @attrs.define(eq=False)
-class Floor:
-    """A venue that remembers what it sent, and consumers that take everything as it comes."""
+class Hall:
+    """A hundred consumers of a few symbols: the first has stopped, the others take what comes."""
 
     venue: SimulatedVenue
     manager: WebSocketManager
-    tasks: TaskGroup
-    symbols: tuple[str, ...]
-    quick: dict[str, tuple[Subscription, list[Event]]] = attrs.field(factory=dict)
+    stopped: Subscription
+    taken: dict[str, list[Any]] = attrs.field(factory=dict)
+    symbols: dict[str, str] = attrs.field(factory=dict)
 
-    async def open_quick(self, symbols: tuple[str, ...]) -> None:
-        """Open subscriptions, and consume them."""
-        subscriptions = await self.manager.subscribe_many(EXCHANGE, "trade", symbols, overflow=Overflow.BLOCK)
-        for symbol, subscription in zip(symbols, subscriptions, strict=True):
-            self.quick[symbol] = subscription, []
-            self.tasks.start_soon(self._consume, *self.quick[symbol])
-
-    @staticmethod
-    async def _consume(subscription: Subscription, items: list[Event]) -> None:
+    async def consume(self, subscription: Subscription) -> None:
+        """Take everything, as it comes."""
+        taken = self.taken[subscription.id] = []
+        self.symbols[subscription.id] = subscription.symbol
         async for batch in subscription.batches():
-            items += batch
+            taken += [item.sequence if isinstance(item, Tick) else item for item in batch]
 
-    async def open_slow(self, callback: Any = None, **how: Any) -> Subscription:
-        """Open the subscription whose consumer is slow."""
-        return await self.manager.subscribe(EXCHANGE, "trade", STOPPED, callback, **how)
-
-    async def trade(self, steps: int) -> None:
-        """Let the markets move, and wait until everything that was sent has been handed to whoever wanted it."""
-        await self.venue.step(steps)
-        await self.venue.drain()
-        with anyio.fail_after(20):
-            while self.stats.events + self.stats.unrouted_frames < self.venue.sent_total:  # noqa: ASYNC110 - nobody tells when
-                await anyio.sleep(0.002)
-            while any(subscription.pending for subscription, _ in self.quick.values()):
-                await anyio.lowlevel.checkpoint()
-
-    def sent(self, symbol: str = STOPPED) -> list[int]:
-        """Return the numbers of the trades that the venue has sent."""
+    def sent(self, symbol: str) -> list[int]:
+        """Return the numbers that the venue has sent of a symbol, over its only connection."""
         (ids,) = self.venue.sent_ids(stream_of(symbol)).values()
         return ids
 
-    @property
-    def stats(self) -> ConnectionStats:
-        """The only connection's counters."""
-        (stats,) = self.manager.get_stats()[EXCHANGE]
-        return stats
-
-    def assert_nobody_else_lost_anything(self) -> None:
-        """Every quick consumer has what happened, no more and no less, over the one connection that there was."""
-        got = {symbol: numbers(items) for symbol, (_, items) in self.quick.items()}
-        assert {symbol: self.venue.existing_ids(stream_of(symbol)) for symbol in self.quick} == got
-        assert len(self.quick) == sum(map(bool, got.values()))
-        assert not [item for _, items in self.quick.values() for item in items if isinstance(item, Gap)]
-        assert (1, 0, True) == (self.stats.generation, self.stats.reconnects, self.venue.sessions[0].closed_at is None)
+    async def trade(self, steps: int) -> None:
+        """Let the markets move, and wait until all who take anything have taken everything."""
+        while steps:
+            part = min(steps, 100)
+            await self.venue.step(part)
+            await self.venue.drain()
+            steps -= part
+        await until(lambda: all(taken[-1:] == self.sent(self.symbols[at])[-1:] for at, taken in self.taken.items()))
 
 
 @asynccontextmanager
-async def floor(markets: int = 100, **options: Any) -> AsyncGenerator[Floor]:
-    """Run a venue with so many markets, all of them but one subscribed by a quick consumer."""
-    symbols = tuple(f"S{number}-USDT" for number in range(markets))
-    async with (
-        SimulatedVenue(symbols, keep_ids=True, paused=True, **options) as venue,
-        WebSocketManager() as manager,
-        anyio.create_task_group() as tasks,
-    ):
-        await manager.add_exchange(WebSocketConfig(venue.url, EXCHANGE))
-        here = Floor(venue, manager, tasks, symbols)
-        await here.open_quick(symbols[1:])
-        yield here
+async def hall(overflow: Overflow) -> AsyncGenerator[Hall]:
+    """Open a venue whose markets stand still, and a hundred consumers."""
+    venue = SimulatedVenue(
+        SYMBOLS, paused=True, keep_ids=True, ping_interval=0.05, pong_timeout=3.0, max_messages_per_second=None
+    )
+    async with venue, WebSocketManager() as manager, anyio.create_task_group() as tasks:
+        # Pings of both sides, all the time.
+        await manager.add_exchange(WebSocketConfig(venue.url, EXCHANGE, heartbeat_interval=0.05, heartbeat_timeout=3.0))
+        stopped = await manager.subscribe(EXCHANGE, "ticker", SYMBOLS[0], overflow=overflow, max_buffer_size=BUFFER)
+        place = Hall(venue, manager, stopped)
+        symbols = [SYMBOLS[number % len(SYMBOLS)] for number in range(1, CONSUMERS)]
+        for subscription in await manager.subscribe_many(EXCHANGE, "ticker", symbols):
+            tasks.start_soon(place.consume, subscription)
+        await until(lambda: len(place.taken) == CONSUMERS - 1)
+        yield place
         tasks.cancel_scope.cancel()
 
 
-class TestOneStoppedAmongAHundred:
-    """One consumer takes nothing any more; ninety-nine others do not notice."""
-
-    async def test_the_oldest_are_dropped_and_the_first_thing_told_is_how_many(self) -> None:
-        """DROP_OLDEST keeps the newest; the gap before them counts the missing and says when they end."""
-        async with floor() as here:
-            stopped = await here.open_slow(overflow=Overflow.DROP_OLDEST, max_buffer_size=5)
-            await here.trade(80)
-            here.assert_nobody_else_lost_anything()
-            sent = here.sent()
-            assert (5, len(sent) - 5, 0) == (stopped.pending, stopped.dropped, stopped.conflated)
-            gap, *kept = await stopped.receive_batch()
-            assert isinstance(gap, Gap)
-            assert (GapReason.OVERFLOW, len(sent) - 5, STOPPED, "trade") == (
-                gap.reason,
-                gap.missing,
-                gap.symbol,
-                gap.topic,
-            )
-            assert (0, kept[0].local_time) == (gap.since, gap.until)
-            assert sent[-5:] == numbers(kept)
-
-    async def test_the_newest_are_dropped_and_told_of_behind_what_was_kept(self) -> None:
-        """DROP_NEWEST keeps the oldest; the gap stands where the next would have been."""
-        async with floor() as here:
-            stopped = await here.open_slow(overflow=Overflow.DROP_NEWEST, max_buffer_size=5)
-            await here.trade(80)
-            here.assert_nobody_else_lost_anything()
-            sent = here.sent()
-            assert (5, len(sent) - 5) == (stopped.pending, stopped.dropped)
-            *kept, gap = [await stopped.receive() for _ in range(6)]
-            assert isinstance(gap, Gap)
-            assert sent[:5] == numbers(kept)
-            assert (GapReason.OVERFLOW, len(sent) - 5, kept[-1].local_time) == (gap.reason, gap.missing, gap.since)
-
-    async def test_the_latest_is_kept_and_nothing_counts_as_missing(self) -> None:
-        """CONFLATE is for whoever wants the present only: one event waits, the last."""
-        async with floor() as here:
-            stopped = await here.open_slow(overflow=Overflow.CONFLATE, max_buffer_size=5)
-            await here.trade(80)
-            here.assert_nobody_else_lost_anything()
-            sent = here.sent()
-            assert (1, 0, len(sent) - 1) == (stopped.pending, stopped.dropped, stopped.conflated)
-            assert sent[-1:] == numbers(await stopped.receive_batch())
-
-    async def test_a_lossless_stream_ends_with_an_error_at_its_hard_limit(self) -> None:
-        """BLOCK hands out everything in order up to its limit, then says why it ends; the others go on."""
-        async with floor(markets=10) as here:
-            for _ in range(9):  # a hundred subscriptions, of which ten share a channel each
-                await here.manager.subscribe_many(EXCHANGE, "trade", here.symbols[1:], max_buffer_size=0)
-            stopped = await here.open_slow(overflow=Overflow.BLOCK, max_buffer_size=5)
-            await here.trade(3_000)
-            here.assert_nobody_else_lost_anything()
-            taken: list[Event] = []
-            with pytest.raises(SlowConsumerError, match=stopped.id) as caught:
-                async for batch in stopped.batches():
-                    taken += batch
-            assert (1_000, EXCHANGE) == (caught.value.limit, caught.value.exchange_name)
-            assert here.sent()[:1_000] == numbers(taken)
-            assert SubscriptionState.FAILED is stopped.state
-
-    async def test_a_lossless_stream_that_failed_is_no_longer_asked_for(self) -> None:
-        """Nobody can read it any more, so the venue is told to stop; another consumer can begin anew."""
-        async with floor(markets=2) as here:
-            await here.open_slow(overflow=Overflow.BLOCK, max_buffer_size=5)
-            await here.trade(3_000)
-            with anyio.fail_after(5):
-                while stream_of(STOPPED) in here.venue.subscriptions:  # noqa: ASYNC110 - nobody tells when
-                    await anyio.sleep(0.002)
-            async with await here.open_slow(overflow=Overflow.BLOCK) as again:
-                await here.trade(100)
-                assert numbers(await again.receive_batch())
-            here.assert_nobody_else_lost_anything()
-
-    async def test_pings_are_answered(self) -> None:
-        """The venue pings all the while and would close the connection of a client that is late."""
-        async with floor(**PINGING) as here:
-            for policy in Overflow:
-                await here.open_slow(overflow=policy, max_buffer_size=5)
-            await here.open_slow(never_return)
-            deadline = anyio.current_time() + 1.3
-            while anyio.current_time() < deadline:
-                await here.trade(5)
-            here.assert_nobody_else_lost_anything()
-
-    async def test_counters_say_who_it_is(self) -> None:
-        """Of a hundred subscriptions one has something pending, and it is the one that stopped."""
-        async with floor() as here:
-            stopped = await here.open_slow(max_buffer_size=5)
-            await here.trade(80)
-            stats = {one.id: one for one in here.manager.get_subscription_stats(EXCHANGE)}
-            assert 100 == len(stats)
-            assert [stopped.id] == [one.id for one in stats.values() if one.pending or one.dropped]
-            slow = stats[stopped.id]
-            assert (0, 5, len(here.sent()) - 5) == (slow.delivered, slow.pending, slow.dropped)
-            assert all(one.delivered == len(here.sent(one.symbol)) for one in stats.values() if one is not slow)
+@pytest.mark.parametrize("overflow", list(Overflow))
+async def test_one_that_stopped_costs_nobody_but_itself(overflow: Overflow) -> None:
+    """The other ninety-nine get every number that was sent, in order; pings are answered; the connection goes on."""
+    async with hall(overflow) as place:
+        await place.trade(2000)
+        for subscription_id, taken in place.taken.items():
+            assert place.sent(place.symbols[subscription_id]) == taken
+        assert len(place.sent(SYMBOLS[0])) > 1000
+        (session,) = place.venue.sessions
+        (stats,) = place.manager.get_stats()[EXCHANGE]
+        assert (Ending.OPEN, 1) == (session.ending, stats.generation)
+        assert session.sent == stats.data_frames
+        assert_as_its_policy_says(place.stopped, place.sent(SYMBOLS[0]))
 
 
-async def never_return(event: Event) -> None:
-    """Be a callback that has stopped for good."""
-    await anyio.sleep_forever()
+def assert_as_its_policy_says(stopped: Subscription, sent: list[int]) -> None:
+    """What the one that stopped still gets, and what it is told."""
+    items: list[Any] = []
+    error: Exception | None = None
+    try:
+        while True:
+            item = stopped.receive_nowait()
+            items.append(item.sequence if isinstance(item, Tick) else item)
+    except anyio.WouldBlock:
+        pass
+    except SlowConsumerError as failure:
+        error = failure
+    numbers = [item for item in items if not isinstance(item, Gap)]
+    gaps = [item for item in items if isinstance(item, Gap)]
+    lost = len(sent) - BUFFER
+    if stopped.overflow is Overflow.BLOCK:
+        # Lossless, far beyond its buffer, and then it is over: what it has is whole, and the error says that more came.
+        assert sent[: len(numbers)] == numbers
+        assert (True, SubscriptionState.FAILED, []) == (len(numbers) > 10 * BUFFER, stopped.state, gaps)
+        assert error is not None
+        return
+    assert (None, SubscriptionState.ACTIVE) == (error, stopped.state)
+    if stopped.overflow is Overflow.CONFLATE:
+        assert ([sent[-1]], [], len(sent) - 1) == (numbers, gaps, stopped.conflated)
+        return
+    (gap,) = gaps
+    assert (GapReason.OVERFLOW, lost, lost) == (gap.reason, gap.missing, stopped.dropped)
+    if stopped.overflow is Overflow.DROP_OLDEST:
+        assert [gap, *sent[-BUFFER:]] == items
+    else:
+        assert [*sent[:BUFFER], gap] == items
 
 
-def take(subscription: Subscription, most: int) -> list[Event]:
-    """Return so many of the events that wait, gaps included."""
-    taken: list[Event] = []
-    with suppress(anyio.WouldBlock):
-        while len(taken) < most:
-            taken.append(subscription.receive_nowait())
-    return taken
+async def test_each_subscription_counts_for_itself() -> None:
+    """What waits, what was dropped, and how late it is, is known of each."""
+    async with hall(Overflow.DROP_OLDEST) as place:
+        await place.trade(300)
+        of = {stats.id: stats for stats in place.manager.get_subscription_stats(EXCHANGE)}
+        assert CONSUMERS == len(of)
+        stopped = of.pop(place.stopped.id)
+        sent = len(place.sent(SYMBOLS[0]))
+        assert (0, BUFFER, sent - BUFFER) == (stopped.delivered, stopped.pending, stopped.dropped)
+        assert stopped.socket_to_delivered is None
+        for stats in of.values():
+            assert (0, 0, 0) == (stats.pending, stats.dropped, stats.conflated)
+            assert len(place.sent(stats.symbol)) == stats.delivered
+            assert stats.socket_to_delivered is not None
 
 
-class TestASlowOneThatGoesOn:
-    """What a consumer that comes back now and then gets."""
-
-    @pytest.mark.parametrize("policy", [Overflow.DROP_OLDEST, Overflow.DROP_NEWEST])
-    async def test_a_gap_stands_exactly_where_events_are_missing(self, policy: Overflow) -> None:
-        """Whenever it takes how many: the numbers go up by one, or a gap between them counts what is missing."""
-        async with floor(markets=3) as here:
-            slow = await here.open_slow(overflow=policy, max_buffer_size=7)
-            taken: list[Event] = []
-            for turn in range(30):
-                await here.trade(5 + turn % 4 * 10)
-                taken += take(slow, turn % 5)
-            taken += take(slow, 100)
-            accounted: list[int] = []
-            following = iter(here.sent())
-            for item in taken:
-                if isinstance(item, Gap):
-                    assert (GapReason.OVERFLOW, "trade") == (item.reason, item.topic)
-                    assert item.missing is not None
-                    assert item.missing > 0
-                    accounted += [next(following) for _ in range(item.missing)]
-                else:
-                    assert next(following) == numbers([item])[0]
-                    accounted.append(numbers([item])[0])
-            assert here.sent() == accounted
-            assert slow.dropped == sum(item.missing or 0 for item in taken if isinstance(item, Gap)) > 0
-            here.assert_nobody_else_lost_anything()
+async def test_one_that_takes_up_again_goes_on_behind_the_gap() -> None:
+    """What it missed is said once; what follows is whole."""
+    async with hall(Overflow.DROP_OLDEST) as place:
+        await place.trade(300)
+        before = place.sent(SYMBOLS[0])
+        assert isinstance(await place.stopped.receive(), Gap)
+        rest = await place.stopped.receive_batch()
+        await place.trade(50)
+        more = place.sent(SYMBOLS[0])[len(before) :]
+        assert 0 < len(more) <= BUFFER
+        assert before[-BUFFER:] + more == [tick.sequence for tick in rest + await place.stopped.receive_batch()]
 
 
-class TestCallbacks:
-    """Functions that are called with each event."""
-
-    async def test_a_slow_plain_one_delays_and_loses_nothing(self) -> None:
-        """It is called from the reader, so everybody waits for it, pongs too; but the connection bears that."""
-        seen: list[Event] = []
-
-        def dawdle(event: Event) -> None:
-            time.sleep(0.002)
-            seen.append(event)
-
-        async with floor(markets=20, **PINGING) as here:
-            await here.open_slow(dawdle)
-            await here.trade(200)
-            assert here.sent() == numbers(seen)
-            here.assert_nobody_else_lost_anything()
-
-    async def test_a_slow_coroutine_one_is_late_and_the_others_are_not(self) -> None:
-        """It has a buffer and a task of its own: what it cannot keep is told to it in its turn."""
-        seen: list[Event] = []
-
-        async def dawdle(event: Event) -> None:
-            await anyio.sleep(0.01)
-            seen.append(event)
-
-        async with floor(markets=20) as here:
-            slow = await here.open_slow(dawdle, max_buffer_size=4)
-            await here.trade(200)
-            here.assert_nobody_else_lost_anything()
-            late = len(seen)
-            with anyio.fail_after(5):
-                while numbers(seen[-1:]) != here.sent()[-1:]:  # noqa: ASYNC110 - nobody tells when
-                    await anyio.sleep(0.005)
-            gaps = [item for item in seen if isinstance(item, Gap)]
-            assert late < len(seen)
-            assert slow.dropped == sum(gap.missing or 0 for gap in gaps) == len(here.sent()) - len(numbers(seen)) > 0
-
-    async def test_a_coroutine_one_that_never_returns_costs_its_own_buffer(self) -> None:
-        """One event is with it, the newest few wait, the rest is counted."""
-        async with floor() as here:
-            stopped = await here.open_slow(never_return, max_buffer_size=4)
-            await here.trade(80)
-            here.assert_nobody_else_lost_anything()
-            assert (1, 4, len(here.sent()) - 5) == (stopped.delivered, stopped.pending, stopped.dropped)
-
-    async def test_one_of_each_kind_that_raises_every_time_gets_everything(self) -> None:
-        """A callback's failure is counted, and is nobody else's."""
-        seen: dict[str, list[Event]] = {"plain": [], "coroutine": []}
-
-        def plain(event: Event) -> None:
-            seen["plain"].append(event)
-            raise ValueError("of the consumer")
-
-        async def coroutine(event: Event) -> None:
-            seen["coroutine"].append(event)
-            raise ValueError("of the consumer")
-
-        async with floor(markets=5) as here:
-            await here.open_slow(plain)
-            await here.open_slow(coroutine)
-            await here.trade(50)
-            with anyio.fail_after(5):
-                while len(seen["coroutine"]) < len(here.sent()):  # noqa: ASYNC110 - nobody tells when
-                    await anyio.sleep(0.002)
-            assert [here.sent()] * 2 == [numbers(items) for items in seen.values()]
-            assert 2 * len(here.sent()) == here.stats.handler_errors
-            here.assert_nobody_else_lost_anything()
+async def test_a_stream_on_the_bus_that_nobody_reads_costs_nobody_either() -> None:
+    """Whoever listens to everything and stops is on its own as well."""
+    bus = EventBus()
+    venue = SimulatedVenue(SYMBOLS[:1], paused=True, keep_ids=True)
+    async with venue, WebSocketManager(bus) as manager:
+        await manager.add_exchange(WebSocketConfig(venue.url, EXCHANGE))
+        subscription = await manager.subscribe(EXCHANGE, "ticker", SYMBOLS[0], overflow=Overflow.BLOCK)
+        with bus.open_stream("tick.*", max_buffer_size=10, overflow=Overflow.DROP_OLDEST) as idle:
+            await venue.step(300)
+            await venue.drain()
+            (sent,) = venue.sent_ids(stream_of(SYMBOLS[0])).values()
+            await until(lambda: subscription.pending == len(sent))
+            assert sent == [tick.sequence for tick in await subscription.receive_batch()]
+            assert (10, len(sent) - 10) == (idle.pending, idle.dropped)
 
 
-class TestLag:
-    """How late a subscription's events are."""
-
-    @staticmethod
-    def _of(here: Floor, subscription: Subscription) -> SubscriptionStats:
-        return next(one for one in here.manager.get_subscription_stats(EXCHANGE) if one.id == subscription.id)
-
-    async def test_is_measured_from_the_venue_to_the_socket_and_from_there_to_the_consumer(self) -> None:
-        """In seconds, of samples as they are taken; on loopback both are short, and a consumer's delay is its own."""
-        async with floor(markets=2) as here:
-            slow = await here.open_slow(overflow=Overflow.BLOCK)
-            assert None is self._of(here, slow).socket_to_delivered
-            for _ in range(5):
-                await here.trade(1_000)  # a sample is taken every few hundred events
-                await anyio.sleep(0.02)
-                await slow.receive_batch()
-            lag = self._of(here, slow)
-            for one in (lag.exchange_to_socket, lag.socket_to_delivered):
-                assert one is not None
-                assert 0.0 <= one.p50 <= one.p90 <= one.p99 <= one.max < 5.0
-                assert (5, 0) == (one.count, one.negative)
-            assert lag.socket_to_delivered is not None
-            assert 0.02 <= lag.socket_to_delivered.p50 * 1.05
-
-    @pytest.mark.parametrize("callback", [None, "plain", "coroutine"])
-    async def test_is_corrected_by_the_clocks_offset(self, callback: str | None) -> None:
-        """A clock that is an hour behind the venue's makes events an hour later than they seem; or earlier, ahead."""
-        hour = 3_600 * 10**9
-
-        async def coroutine(event: Event) -> None:
-            pass
-
-        how: Any = {"plain": lambda event: None, "coroutine": coroutine}.get(callback or "")
-        async with floor(markets=2) as here:
-            for offset, expected, negative in ((-hour, 3_600.0, False), (0, 0.0, False), (hour, 0.0, True)):
-                here.manager.set_clock_offset(EXCHANGE, offset)
-                consumer = await here.open_slow(how)
-                await here.trade(40)
-                if how is None:
-                    await consumer.receive_batch()
-                while consumer.pending:
-                    await anyio.lowlevel.checkpoint()
-                lag = self._of(here, consumer)
-                assert lag.exchange_to_socket is not None
-                assert lag.socket_to_delivered is not None
-                assert expected <= lag.exchange_to_socket.max < expected + 5.0
-                assert lag.exchange_to_socket.count * negative == lag.exchange_to_socket.negative
-                assert 0.0 <= lag.socket_to_delivered.max < 5.0
+async def test_the_bus_has_gaps_in_order_with_the_data() -> None:
+    """A gap has a name of its own, and stands between what came before it and what comes after."""
+    bus = EventBus()
+    venue = SimulatedVenue(SYMBOLS[:1], paused=True, keep_ids=True)
+    seen: list[Any] = []
+    async with venue, WebSocketManager(bus) as manager:
+        await manager.add_exchange(WebSocketConfig(venue.url, EXCHANGE, reconnect_interval=0.01))
+        bus.on(f"trade.{EXCHANGE}.BTC-USDT", lambda event: seen.append(int(event.trade_id)))
+        bus.on(f"gap.{EXCHANGE}.BTC-USDT", seen.append)
+        subscription = await manager.subscribe(EXCHANGE, "trade", "BTC-USDT")
+        await venue.step(100)
+        venue.skip("btcusdt@trade", 3)
+        await venue.step(100)
+        await venue.drain()
+        with bus.open_stream("ws.resubscribed") as resubscribed:
+            await venue.disconnect_all()
+            await venue.step(100)
+            with anyio.fail_after(10):
+                await resubscribed.receive()
+        await venue.step(100)
+        await venue.drain()
+        existing = venue.existing_ids("btcusdt@trade")
+        await until(lambda: seen[-1:] == existing[-1:])
+        items = [item if isinstance(item, Gap) else int(item.trade_id) for item in await subscription.receive_batch()]
+    assert items == seen
+    skipped, cut = [item for item in seen if isinstance(item, Gap)]
+    assert (GapReason.SEQUENCE, 3, GapReason.DISCONNECTED) == (skipped.reason, skipped.missing, cut.reason)
+    explained: list[int] = []
+    for item in seen:
+        explained += range(item.first_missing, item.last_missing + 1) if isinstance(item, Gap) else [item]
+    assert existing == explained
