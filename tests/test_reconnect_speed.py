@@ -1,316 +1,115 @@
-"""How quickly a lost connection is back, and how slowly one is tried that does not last."""
+"""Coming back: at once after a clean cut, and never so often that a venue would mind."""
 
 from __future__ import annotations
 
-import random
+import time
 from contextlib import asynccontextmanager
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
-from bt_api_base.event_bus import EventBus
-from bt_api_base.exceptions import WebSocketError
+from bt_api_base.containers import Tick
 from bt_api_base.testing.simulated_venue import SimulatedVenue
-from bt_api_base.testing.streams import memory_stream_pair
-from bt_api_base.websocket import events, open_websocket
-from bt_api_base.websocket.adapter import StreamLimits
-from bt_api_base.websocket.backoff import reconnect_delays
-from bt_api_base.websocket.config import WebSocketConfig
-from bt_api_base.websocket.connection import SupervisedConnection
-from bt_api_base.websocket_manager import WebSocketManager
-from tests.toy_manager import limited, managed
-from tests.toy_venue import EXCHANGE as TOY, FakeVenue, FakeWebSocket, ToyAdapter, acknowledge
+from bt_api_base.websocket import events
+from bt_api_base.websocket_manager import WebSocketConfig, WebSocketManager
+from tests.toy_manager import managed, settle
+from tests.toy_venue import FakeVenue, FakeWebSocket, acknowledge
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
-
-    from anyio.abc import ByteStream
-
-    from bt_api_base.websocket.adapter import StreamAdapter
-    from bt_api_base.websocket.dialling import Connector
+    from collections.abc import AsyncGenerator
 
 pytestmark = pytest.mark.anyio
 
 EXCHANGE = "BINANCE___SPOT"
-MINUTE = 60.0
-
-
-async def cut(ws: FakeWebSocket) -> None:
-    """Be gone at once."""
-    ws.cut()
-
-
-async def close(ws: FakeWebSocket) -> None:
-    """Close at once, politely."""
-    ws.cut(1000)
-
-
-async def close_upon_a_request(ws: FakeWebSocket) -> None:
-    """Answer the first request, and close."""
-    while not ws.sent:  # noqa: ASYNC110 - nobody tells when
-        await anyio.sleep(0.01)
-    await anyio.sleep(0.1)
-    ws.cut(1000)
-
-
-async def send_for_a_second(ws: FakeWebSocket) -> None:
-    """Send data, but not for long."""
-    for number in range(10):
-        await anyio.sleep(0.1)
-        ws.tick("BTC-USDT", number)
-    ws.cut(1001)
-
-
-async def beat_for_ten_seconds(ws: FakeWebSocket) -> None:
-    """Be there for longer, but without data."""
-    for number in range(10):
-        ws.push({"ping": number})
-        await anyio.sleep(1.0)
-    ws.cut()
-
-
-async def announce_the_end(ws: FakeWebSocket) -> None:
-    """Say at once that the connection will be closed, and do so."""
-    ws.push({"bye": "maintenance"})
-    await anyio.sleep(0.2)
-    ws.cut(1001)
-
-
-@pytest.mark.virtual_time
-class TestAPeerThatDoesNotLast:
-    """A venue in trouble is not made worse: attempts become rare as long as none of them leads to lasting data."""
-
-    @staticmethod
-    async def _attempts(behave: Any, seed: int, counts: list[int], **settings: Any) -> None:
-        """Count the attempts in the first minute against a peer that behaves in some way."""
-        rng = random.Random(seed)
-        async with anyio.create_task_group() as tasks:
-            venue = FakeVenue(acknowledge, on_connect=lambda ws: tasks.start_soon(behave, ws))
-            if behave is None:
-                venue.refusing = True
-            config = WebSocketConfig("ws://toy.invalid", TOY, subscribe_timeout=600.0, **settings)
-            connection = SupervisedConnection(
-                config,
-                ToyAdapter,
-                EventBus(),
-                "toy",
-                connector=venue.connector,
-                delays=lambda config: reconnect_delays(
-                    config.reconnect_interval, config.max_reconnect_interval, random=rng.random
-                ),
-            )
-            tasks.start_soon(connection.run)
-            tasks.start_soon(connection.subscribe, connection.adapter.channel("ticker", "BTC-USDT"), Nobody())
-            await anyio.sleep(MINUTE)
-            counts.append(len(venue.attempts))
-            tasks.cancel_scope.cancel()
-
-    @pytest.mark.parametrize(
-        "behave", [None, cut, close, close_upon_a_request, send_for_a_second, beat_for_ten_seconds, announce_the_end]
-    )
-    async def test_is_tried_fewer_than_twenty_times_in_the_first_minute(self, behave: Any) -> None:
-        """Whatever it does instead, and whatever chance does to the delays: forty different minutes."""
-        counts: list[int] = []
-        async with anyio.create_task_group() as tasks:
-            for seed in range(40):
-                tasks.start_soon(self._attempts, behave, seed, counts)
-        assert 40 == len(counts)
-        assert 2 <= min(counts)
-        assert max(counts) < 20
-
-    async def test_however_small_the_first_delay_is_chosen(self) -> None:
-        """The delays double from a tenth of a second as well."""
-        counts: list[int] = []
-        async with anyio.create_task_group() as tasks:
-            for seed in range(40):
-                tasks.start_soon(lambda seed: self._attempts(cut, seed, counts, reconnect_interval=0.1), seed)
-        assert max(counts) < 20
-
-    async def test_several_connections_keep_to_the_venues_limit_together(self) -> None:
-        """Five connections with their own back-off share the attempts that the venue allows."""
-        venue = FakeVenue(refusing=True)
-        limits = StreamLimits(
-            max_channels_per_connection=1, messages_per_second=1_000.0, max_connects=8, connect_window=MINUTE
-        )
-        async with (
-            managed(venue, limited(limits), reconnect_interval=0.1, subscribe_timeout=600.0) as desk,
-            anyio.create_task_group() as tasks,
-        ):
-            for number in range(5):
-                tasks.start_soon(desk.subscribe, f"S{number}")
-            await anyio.sleep(5 * MINUTE - 1.0)
-            tasks.cancel_scope.cancel()
-        times = venue.attempts
-        assert 5 * 8 >= len(times) > 8
-        assert all(later - earlier >= MINUTE for earlier, later in zip(times, times[8:], strict=False))
-
-
-class Nobody:
-    """A consumer that wants nothing but the channel."""
-
-    deliver = None
-
-    def mark(self, gap: Any, /) -> None:
-        """Do nothing."""
-
-    def fail(self, error: Exception, /) -> None:
-        """Do nothing."""
-
-    def end(self) -> None:
-        """Do nothing."""
-
-
-def in_memory(connect: Callable[[], ByteStream], attempts: list[float]) -> Connector:
-    """Return what opens real WebSockets over streams in memory, and notes when."""
-
-    async def dial(host: str, port: int) -> ByteStream:
-        attempts.append(anyio.current_time())
-        return connect()
-
-    @asynccontextmanager
-    async def connector(config: WebSocketConfig, adapter: StreamAdapter) -> AsyncGenerator[Any]:
-        async with open_websocket(config.url, connector=dial, close_timeout=config.close_timeout) as ws:
-            yield ws
-
-    return connector
-
-
-@asynccontextmanager
-async def memory_venue(**settings: Any) -> AsyncGenerator[tuple[SimulatedVenue, WebSocketManager, list[float]]]:
-    """Run a venue and a client in memory, so that their time can be virtual; return when it was dialled as well."""
-    attempts: list[float] = []
-    async with SimulatedVenue(("BTC-USDT",), listen=False, paused=True) as venue, WebSocketManager() as manager:
-        config = WebSocketConfig("ws://memory.invalid/stream", EXCHANGE, **settings)
-        venue_connector = in_memory(venue.connect_in_memory, attempts)
-        await manager.add_exchange(config, connector=venue_connector)
-        yield venue, manager, attempts
-
-
-@pytest.mark.virtual_time
-class TestTheWholeWay:
-    """The same with real handshakes, frames and close codes."""
-
-    async def test_a_peer_that_accepts_and_closes_before_the_handshake_is_not_hammered(self) -> None:
-        """As a proxy or a load balancer without a server behind it does."""
-
-        def connect() -> ByteStream:
-            client, server = memory_stream_pair()
-            server.close()
-            return client
-
-        attempts: list[float] = []
-        async with WebSocketManager() as manager:
-            config = WebSocketConfig("ws://memory.invalid/stream", EXCHANGE)
-            await manager.add_exchange(config, connector=in_memory(connect, attempts))
-            await anyio.sleep(MINUTE)
-        assert 2 <= len(attempts) < 20
-
-    async def test_a_peer_that_accepts_the_handshake_and_closes_is_not_hammered(self) -> None:
-        """As an overloaded server does."""
-        attempts: list[float] = []
-        async with (
-            SimulatedVenue(("BTC-USDT",), listen=False, paused=True, max_connection_age=0.01) as venue,
-            WebSocketManager() as manager,
-        ):
-            config = WebSocketConfig("ws://memory.invalid/stream", EXCHANGE)
-            await manager.add_exchange(config, connector=in_memory(venue.connect_in_memory, attempts))
-            await anyio.sleep(MINUTE)
-            assert len(venue.sessions) == len(attempts)
-        assert 2 <= len(attempts) < 20
-
-    async def test_a_refused_handshake_says_when_to_come_back_and_is_heeded(self) -> None:
-        """Retry-After is longer than any delay of ours would be, and is waited for."""
-        async with memory_venue(subscribe_timeout=1_000.0) as (venue, manager, attempts):
-            seen: list[events.Reconnecting] = []
-            manager.bus.on(events.Reconnecting, seen.append)
-            venue.refuse_handshakes(429, retry_after=120)
-            async with await manager.subscribe(EXCHANGE, "trade", "BTC-USDT"):
-                assert pytest.approx(120.0) == attempts[1] - attempts[0]
-            assert [(1, 120.0)] == [(event.attempt, event.delay) for event in seen]
-            assert "429" in seen[0].reason
-
-    async def test_every_refusal_is_waited_for_on_its_own(self) -> None:
-        """However often it says so, and also where it says less than the back-off has come to."""
-        async with memory_venue(subscribe_timeout=10_000.0) as (venue, manager, attempts):
-            waits = iter((100, 0))
-
-            def refuse_again(event: events.Reconnecting) -> None:
-                for seconds in islice(waits, 1):
-                    venue.refuse_handshakes(503, retry_after=seconds)
-
-            manager.bus.on(events.Reconnecting, refuse_again)
-            venue.refuse_handshakes(503, retry_after=300)
-            async with await manager.subscribe(EXCHANGE, "trade", "BTC-USDT"):
-                first, second, third, fourth = attempts
-                assert pytest.approx(300.0) == second - first
-                assert pytest.approx(100.0) == third - second
-                assert 0.0 <= fourth - third <= 10.0
-
-    async def test_a_ban_is_sat_out(self) -> None:
-        """The venue bans the address, and its handshakes say for how long: nothing is tried before."""
-        async with memory_venue(subscribe_timeout=10_000.0) as (venue, manager, attempts):
-            subscription = await manager.subscribe(EXCHANGE, "trade", "BTC-USDT")
-            before = len(attempts)
-            banned_at = anyio.current_time()
-            venue.ban(500.0)
-            with anyio.fail_after(1_000.0):
-                while venue.connections == 0 or anyio.current_time() - banned_at < 400.0:  # noqa: ASYNC110
-                    await anyio.sleep(1.0)
-            assert 2 == len(attempts) - before
-            assert attempts[-1] - banned_at >= 500.0
-            assert subscription.error is None
-
-
 SYMBOLS = tuple(f"S{number:03}-USDT" for number in range(200))
 
 
-class TestComingBack:
-    """A connection that was lost for no reason is replaced at once."""
+def close_at_once(ws: FakeWebSocket) -> None:
+    """Accept and close."""
+    ws.cut(1001)
 
-    @pytest.mark.parametrize("abort", [False, True])
-    async def test_the_first_message_of_each_of_200_subscriptions_is_back_soon(self, abort: bool) -> None:
-        """One connect and one request: how soon is measured by benchmarks/reconnect.py; here there is a wide bound."""
-        async with SimulatedVenue(SYMBOLS, rate=100.0, paused=True) as venue, WebSocketManager() as manager:
-            await manager.add_exchange(WebSocketConfig(venue.url, EXCHANGE))
-            subscriptions = await manager.subscribe_many(EXCHANGE, "trade", SYMBOLS)
-            venue.resume()
-            for subscription in subscriptions:
-                await subscription.receive()
-            await venue.disconnect_all(abort=abort)
-            for subscription in subscriptions:
-                while subscription.pending:
-                    subscription.receive_nowait()
-            started = anyio.current_time()
-            with anyio.fail_after(10.0):
-                for subscription in subscriptions:
-                    await subscription.receive()
-            assert anyio.current_time() - started < 5.0
-            (stats,) = manager.get_stats()[EXCHANGE]
-            assert (2, 1, 1) == (len(venue.sessions), stats.reconnects, venue.sessions[1].requests)
 
-    async def test_a_venue_that_is_away_for_a_moment_is_found_again(self) -> None:
-        """The port is closed, then open again: the subscriptions come back by themselves."""
-        async with SimulatedVenue(SYMBOLS[:20], rate=200.0) as venue, WebSocketManager() as manager:
-            await manager.add_exchange(WebSocketConfig(venue.url, EXCHANGE, reconnect_interval=0.05))
-            subscriptions = await manager.subscribe_many(EXCHANGE, "trade", SYMBOLS[:20])
-            await venue.kill(0.2)
-            with anyio.fail_after(10.0):
-                while manager.get_stats()[EXCHANGE][0].reconnects == 0:  # noqa: ASYNC110 - nobody tells when
-                    await anyio.sleep(0.01)
-                for subscription in subscriptions:
-                    while subscription.pending:
-                        subscription.receive_nowait()
-                    await subscription.receive()
+def close_when_asked(ws: FakeWebSocket) -> None:
+    """Accept, acknowledge, and close."""
 
-    async def test_nobody_at_the_port_is_an_error_with_a_reason(self) -> None:
-        """The reason is in the stats while it is tried again."""
-        async with SimulatedVenue() as venue:
-            url = venue.url
-        async with WebSocketManager() as manager:
-            await manager.add_exchange(WebSocketConfig(url, EXCHANGE, max_reconnect_attempts=0))
-            with pytest.raises(WebSocketError, match="given up after 1 attempt"):
-                await manager.subscribe(EXCHANGE, "trade", "BTC-USDT")
-            (stats,) = manager.get_stats()[EXCHANGE]
-            assert "given up" in stats.last_error
+    def answer(ws: FakeWebSocket, request: dict[str, Any]) -> None:
+        acknowledge(ws, request)
+        ws.cut(1001)
+
+    ws.answer = answer
+
+
+def close_after_a_little(ws: FakeWebSocket) -> None:
+    """Accept, acknowledge, send something, and close."""
+
+    def answer(ws: FakeWebSocket, request: dict[str, Any]) -> None:
+        acknowledge(ws, request)
+        ws.tick("A", 1, 2, 3)
+        ws.cut(1001)
+
+    ws.answer = answer
+
+
+@pytest.mark.virtual_time
+class TestNotHammering:
+    """In a minute there are fewer than twenty attempts."""
+
+    @pytest.mark.parametrize("peer", [close_at_once, close_when_asked, close_after_a_little])
+    @pytest.mark.parametrize("attempt", range(10))
+    async def test_a_peer_that_accepts_and_closes(self, peer: Any, attempt: int) -> None:
+        """Whatever it does before: only data that flows for a while is a reason to begin anew."""
+        async with managed(FakeVenue(on_connect=peer), subscribe_timeout=3600.0) as desk:
+            with anyio.move_on_after(60.0):
+                await desk.subscribe("A")
+                await anyio.sleep(60.0)
+            assert 2 < len(desk.venue.attempts) < 20
+
+    @pytest.mark.parametrize("attempt", range(10))
+    async def test_a_peer_that_is_not_there(self, attempt: int) -> None:
+        """The same for one that refuses; in an hour there are no more than a few each minute."""
+        async with managed(FakeVenue(refusing=True)) as desk:
+            await anyio.sleep(60.0)
+            assert 2 < len(desk.venue.attempts) < 20
+            await anyio.sleep(3540.0)
+            assert 60 < len(desk.venue.attempts) < 300
+
+    async def test_the_first_attempt_after_a_loss_is_made_at_once(self) -> None:
+        """And all is restored in the same moment, as far as the venue's limits allow."""
+        async with managed() as desk:
+            await desk.subscribe_many(list(SYMBOLS))
+            lost_at = anyio.current_time()
+            desk.venue.now.cut(1001)
+            ws = await desk.venue.wait_connections(2)
+            while not desk.of(events.Resubscribed):
+                await settle()
+            assert (lost_at, 200) == (anyio.current_time(), len(ws.subscribed))
+
+
+@asynccontextmanager
+async def busy_market() -> AsyncGenerator[tuple[SimulatedVenue, dict[str, float]]]:
+    """Two hundred subscriptions over one connection, and when each was last heard."""
+    heard: dict[str, float] = {}
+
+    def note(event: Any) -> None:
+        if isinstance(event, Tick):
+            heard[event.symbol] = time.perf_counter()
+
+    async with SimulatedVenue(SYMBOLS, paused=True) as venue, WebSocketManager() as manager:
+        await manager.add_exchange(WebSocketConfig(venue.url, EXCHANGE, reconnect_interval=0.01))
+        await manager.subscribe_many(EXCHANGE, "ticker", SYMBOLS, note)
+        yield venue, heard
+
+
+@pytest.mark.parametrize("abort", [False, True])
+async def test_after_a_cut_everything_is_back_soon(abort: bool) -> None:
+    """The first message of each of two hundred subscriptions; benchmarks/reconnect.py says how soon."""
+    async with busy_market() as (venue, heard):
+        cut = time.perf_counter()
+        await venue.disconnect_all(abort=abort)
+        with anyio.fail_after(10.0):
+            while len(heard) < len(SYMBOLS):
+                await venue.step()
+                await anyio.sleep(0.001)
+        assert max(heard.values()) - cut < 5.0  # a bound that says "not after a pause", on a machine that is busy
+        assert [2, 200] == [len(venue.sessions), len(venue.sessions[-1].streams)]
