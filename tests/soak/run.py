@@ -151,10 +151,10 @@ class Soak:
         every = max(1, reconnects // rotations)
         for number in range(reconnects):
             await self.cut()
-            if number % every == every - 1:
-                await self.manager.rotate(EXCHANGE)
             if number % 5 == 4:
                 self.samples.append(_sample(number + 1))
+            if number % every == every - 1:
+                await self.manager.rotate(EXCHANGE)
             if number % 100 == 99:
                 latest = self.samples[-1]
                 print(
@@ -220,15 +220,16 @@ def page(chart: str, run: Soak, loop: str, seconds: float) -> str:
     first, last = run.samples[0], run.samples[-1]
     received = sum(account.received for account in run.accounts.values())
     missing = sum(account.missing for account in run.accounts.values())
+    stats, gaps = run.stats, sum(account.gaps for account in run.accounts.values())
     return f"""# Soak
 
 What a thousand lost connections leave behind. A venue in a process of its own cuts the connection again and again,
-under load; every cut is followed by a reconnection with {len(SYMBOLS) * len(TOPICS)} subscriptions, and now and then
-the connection is rotated. Memory, tasks and file descriptors have to stay flat, and every trade has to come or to be
-named by a [gap](gaps.md).
+under load; every cut is followed by a reconnection with {len(SYMBOLS) * len(TOPICS)} subscriptions. Now and then the
+connection is rotated. Memory, tasks and file descriptors have to stay flat, and every trade has to come or to be named
+by a [gap](gaps.md).
 
 ```sh
-nox -s soak                      # a few minutes; writes this page
+nox -s soak                      # a minute or two; writes this page
 nox -s soak -- --loop trio       # on another event loop; writes no page
 ```
 
@@ -240,10 +241,11 @@ nox -s soak -- --loop trio       # on another event loop; writes no page
 | tasks | {first.tasks} | {last.tasks} |
 | file descriptors | {first.descriptors} | {last.descriptors} |
 
-Measured on {loop}, CPython {sys.version.split()[0]}, in {seconds:.0f} s: {run.stats.reconnects:,} reconnections,
-{run.stats.rotations} rotations, {received:,} trades received, {missing:,} missed in the cuts and named by
-{sum(account.gaps for account in run.accounts.values()):,} gaps, none unaccounted for; {run.stats.events:,} events in
-all.
+Measured on {loop}, CPython {sys.version.split()[0]}, in {seconds:.0f} s:
+
+* {stats.reconnects:,} reconnections, {stats.rotations} rotations, {stats.events:,} events.
+* {received + missing:,} trades: {received:,} received, {missing:,} lost in the cuts and named by {gaps:,} gaps, none
+  unaccounted for.
 """
 
 
