@@ -52,8 +52,8 @@ class MovingVenue(FakeVenue):
         self.tasks: TaskGroup | None = None
 
     def _answer(self, ws: FakeWebSocket, request: dict[str, Any]) -> None:
-        assert self.tasks is not None
-        self.tasks.start_soon(self._answer_later, ws, request)
+        if self.tasks is not None:
+            self.tasks.start_soon(self._answer_later, ws, request)
 
     async def _answer_later(self, ws: FakeWebSocket, request: dict[str, Any]) -> None:
         await anyio.sleep(self.ack_delay)
@@ -93,8 +93,11 @@ async def moving(venue: MovingVenue | None = None, **settings: Any) -> AsyncGene
     venue = MovingVenue() if venue is None else venue
     async with managed(venue, **settings) as desk, anyio.create_task_group() as venue.tasks:
         venue.tasks.start_soon(venue.run)
-        yield desk
-        venue.tasks.cancel_scope.cancel()
+        try:
+            yield desk
+        finally:
+            tasks, venue.tasks = venue.tasks, None
+            tasks.cancel_scope.cancel()
 
 
 def venue_of(desk: Desk) -> MovingVenue:
@@ -376,7 +379,7 @@ class TestOldConnectionDies:
             later = await desk.subscribe("B", "mark")
             await anyio.sleep(30.0)
             (connection,) = desk.manager._exchanges[EXCHANGE].pool.connections
-            assert {None} == {entry.guard for entry in connection.channels}
+            assert {None} == {entry.route.guard for entry in connection.channels}
             await taken(subscription)
             await desk.manager.rotate(EXCHANGE)
             await anyio.sleep(10.0)
