@@ -429,6 +429,29 @@ class TestDecoding:
         assert expected == first
         assert 1_695_628_176_000_000_000 == second.trade_time
 
+    def test_frames_that_are_the_item(self) -> None:
+        """A venue that wraps nothing: the frame itself is the event, and an answer that names the channel is none."""
+        flat = GenericVenue(
+            exchange_name="FLAT___SPOT",
+            default_url="wss://flat.invalid/ws",
+            subscribe={"sub": "{arguments}", "id": "{id}"},
+            unsubscribe={"unsub": "{arguments}", "id": "{id}"},
+            frame_keys=("{ch}",),
+            topics=(
+                GenericTopic(
+                    name="ticker",
+                    key="t.{symbol}",
+                    event_type=Tick,
+                    data="",
+                    fields={"server_time": "ts", "last_price": "p", "sequence": "n"},
+                ),
+            ),
+            messages=(Message(kind="ack", where={"ok": ...}, request_id="ok"),),
+        )
+        key, (tick,) = decode(flat, b'{"ch":"t.BTCUSDT","ts":1,"p":"2.5","n":7}', ("ticker", "BTC-USDT"))
+        assert ("t.BTCUSDT", 1_000_000, 2.5, 7) == (key, tick.server_time, tick.last_price, tick.sequence)
+        assert (None, [Ack(3)]) == decode(flat, b'{"ch":"t.BTCUSDT","ok":3}', ("ticker", "BTC-USDT"))
+
     def test_levels(self) -> None:
         """Levels are pairs or objects; times are seconds with a fraction."""
         _, (book,) = decode(PLAIN, PLAIN_FRAMES[0], ("depth", "BTC-USDT"))

@@ -179,6 +179,8 @@ class GenericAdapter(StreamAdapter):
             message = _decode_json(encoded)
             key, route = self._find(message)
             data = MISSING if route is None else route.plan.data(message, message)
+            if data is message and any(recognizer.fits(message) for recognizer in self._messages):
+                data = MISSING  # an answer that names its channel
             if route is not None and data is not MISSING:
                 return key, tuple(self._events(route, message, data, local_time))
             return None, (self._control(message, route),)
@@ -279,7 +281,7 @@ class GenericAdapter(StreamAdapter):
         return _Plan(
             topic,
             template_pattern(topic.key, {**choices, "symbol": symbol}),
-            getter(topic.data),
+            getter(topic.data) if topic.data else _frame,
             getter(topic.symbol) if topic.symbol else None,
             tuple(columns),
         )
@@ -340,6 +342,11 @@ def _word(value: object) -> int | str | None:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise TypeError("expected a text or a number")
     return value
+
+
+def _frame(message: object, _: object) -> object:
+    """Return the frame itself."""
+    return message
 
 
 def _constant(value: object) -> Converter:

@@ -44,7 +44,7 @@ class GenericTopic:
         key: Template of the venue's name of the channel, with ``{symbol}`` and the parameters.
         event_type: What its frames become: one event for each item.
         fields: Where the event's fields are, by their names; what is not named keeps its default.
-        data: Path of the item, or of the list of items.
+        data: Path of the item, or of the list of items; empty where the frame itself is the item.
         symbol: Path of the venue's symbol in an item, to be checked; empty for none.
         parameters: What there is to choose from, by the parameter's name; the first is the default.
         other_names: What else the topic may be called, such as the venue's own word.
