@@ -176,6 +176,10 @@ class ChannelEntry(Thread):
         """Tell whether what the second connection holds connects to what was delivered; ``None``: cannot be told."""
         return None if self._overlap is None else self._overlap.connects(held)
 
+    def beyond(self, held: Sequence[Event]) -> Sequence[Event] | None:
+        """Return what the second connection holds after the last event delivered; ``None`` if that is not among it."""
+        return None if self._overlap is None else self._overlap.beyond(held)
+
     def take_over(self, held: Sequence[Event], now: int, *, proven: bool) -> int:
         """Deliver what is new in the events of the second connection, which carries the channel from now on.
 
@@ -187,7 +191,7 @@ class ChannelEntry(Thread):
             proven: Whether nothing can have been lost between the connections.
         """
         if self._overlap is not None:
-            self._overlap.take_over()
+            held = self._overlap.take_over(held)
         if self.was_active and not proven:
             self.interrupt(now)
         events = self.hand_over(self._look(held)) if held else 0
@@ -196,11 +200,9 @@ class ChannelEntry(Thread):
 
     def _look(self, items: Sequence[Event]) -> Sequence[Event]:
         """Take repetitions out and put gaps in."""
-        new = items
-        if self._overlap is not None:
-            new = self._overlap.new(items)
-            if self._overlap.is_over:
-                self._overlap = None
+        if self._overlap is not None and self._overlap.is_over:
+            self._overlap = None
+        new = items if self._overlap is None else self._overlap.new(items)
         gap = self.resume(new[0].local_time, new[0]) if new else None
         if self.channel.continuity is Continuity.CONSECUTIVE:
             new = self.check(new)

@@ -49,10 +49,38 @@ class Overlap:
     ends: float | None = None
     _delivered: Counter[Event] = attrs.field(factory=Counter["Event"], init=False)
 
-    def take_over(self) -> None:
-        """The second connection delivers from now on."""
+    def take_over(self, held: Sequence[Event]) -> Sequence[Event]:
+        """The second connection delivers from now on.
+
+        Args:
+            held: Its events so far.
+
+        Returns:
+            Those that come after the last one delivered, if that is among them; else all.
+        """
         self.before = None
         self.ends = self.thread.overlapping_until = anyio.current_time() + _SETTLE
+        beyond = self.beyond(held)
+        if beyond is None:
+            return held
+        # It has come as far as the first connection, and repeats nothing any more: a step back is a new count.
+        self.ends = self.thread.overlapping_until = anyio.current_time()
+        self.thread.duplicates += len(held) - len(beyond)
+        return beyond
+
+    def beyond(self, held: Sequence[Event]) -> Sequence[Event] | None:
+        """Return the events of a numbered channel after the last one delivered; ``None`` if that is not among them.
+
+        It is looked for by what it says: numbers alone are no place, should the venue begin to count anew meanwhile.
+        """
+        last = self.thread.last_event
+        if last is None or self.thread.channel.continuity is not Continuity.CONSECUTIVE:
+            return None
+        number, content = position(last).number, _content(last)
+        for at, event in enumerate(held):
+            if position(event).number == number and _content(event) == content:
+                return held[at + 1 :]
+        return None
 
     @property
     def is_over(self) -> bool:
@@ -63,12 +91,12 @@ class Overlap:
         """Return what is new in the items of the connection that delivers; ``items`` itself if all are."""
         continuity = self.thread.channel.continuity
         if self.ends is None:
-            if self.before is not None:
-                items = self.before.new(items)
-                self.before = None if self.before.is_over else self.before
             if continuity is Continuity.NONE:
+                # Those that only repeat what an earlier connection delivered will come over the second one as well.
                 self._delivered.update(map(_content, items))
-            return items
+            if self.before is not None:
+                self.before = None if self.before.is_over else self.before
+            return items if self.before is None else self.before.new(items)
         if continuity is Continuity.CONSECUTIVE:
             return items  # their numbers are checked in any case
         new = [event for event in items if not self._is_repeated(event, continuity)]
@@ -98,4 +126,4 @@ class Overlap:
         if continuity is Continuity.NONE:
             return True if self._delivered[_content(held[0])] else None
         follows, number = position(held[0])
-        return (number if follows is None else follows) <= position(last).number
+        return (number if follows is None else follows) <= position(last).number or self.beyond(held) is not None
