@@ -124,18 +124,39 @@ class Rotator:
         delays = self._later_delays()
         while True:
             reason = await self._wait_due()
-            started = anyio.current_time()
+            started, asked_for = anyio.current_time(), bool(self._outcomes)
+            age = self._age()
             error = await self._rotate(reason, started)
             self._finish(error)
-            if error is None:
-                if anyio.current_time() - started >= self.connection.config.healthy_after:
-                    delays = self._later_delays()
-                continue
-            delay = next(delays)
-            if isinstance(error, AuthenticationError):
-                delay = max(delay, _AFTER_REFUSED_LOGIN)
-            self.connection.emit(events.RotationFailed, reason=f"{reason}: {error}", delay=delay)
-            await anyio.sleep(delay)
+            if error is not None:
+                await self._wait_after(error, reason, next(delays))
+            elif age >= self.connection.config.healthy_after:
+                delays = self._later_delays()
+            elif not asked_for:
+                # A venue that announces the end of each new connection is not to be hammered either.
+                await self._wait_or_asked(next(delays))
+
+    async def _wait_after(self, error: Exception, reason: str, delay: float) -> None:
+        """Say why a rotation failed, and wait for the next attempt."""
+        # A venue that turns connections away may say when it will not.
+        imposed = getattr(error, "retry_after", None) or 0.0
+        if isinstance(error, AuthenticationError):
+            imposed = max(imposed, _AFTER_REFUSED_LOGIN)
+        delay = max(delay, imposed)
+        self.connection.emit(events.RotationFailed, reason=f"{reason}: {error}", delay=delay)
+        await anyio.sleep(imposed)
+        await self._wait_or_asked(delay - imposed)
+
+    async def _wait_or_asked(self, delay: float) -> None:
+        """Wait, but not while somebody waits for a rotation."""
+        with anyio.move_on_after(delay):
+            while not self._outcomes:
+                await self._news.wait()
+
+    def _age(self) -> float:
+        """Return for how many seconds the connection that delivers has been there."""
+        leg = self.connection.leg
+        return 0.0 if leg is None or leg.session is None else anyio.current_time() - leg.session.opened_at
 
     def _finish(self, error: Exception | None) -> None:
         """Tell those who wait what it came to."""
