@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,7 @@ class MovingVenue(FakeVenue):
         super().__init__(self._answer, **settings)
         self.ack_delay = 0.0
         self.numbers: dict[str, int] = {}
+        self.time = 0
         self.behind: dict[tuple[FakeWebSocket, str], list[Any]] = {}
         self.tasks: TaskGroup | None = None
 
@@ -63,7 +65,8 @@ class MovingVenue(FakeVenue):
     def send(self, key: str) -> None:
         """Let something happen in a channel, and tell whoever has subscribed."""
         self.numbers[key] = self.numbers.get(key, 0) + 1
-        message = {"ch": key, "n": self.numbers[key]}
+        self.time += 1
+        message = {"ch": key, "n": self.numbers[key], "at": self.time}
         for ws in self.open:
             if key in ws.subscribed and ws.close_code is None:
                 if (ws, key) in self.behind:
@@ -77,7 +80,9 @@ class MovingVenue(FakeVenue):
 
     def catch_up(self, ws: FakeWebSocket, key: str) -> None:
         """Send what it lags behind, and lag no more."""
-        ws.push(*self.behind.pop((ws, key)))
+        behind = self.behind.pop((ws, key))
+        if ws.is_open and ws.close_code is None:
+            ws.push(*behind)
 
     async def run(self) -> None:
         """Let the markets move."""
@@ -91,12 +96,13 @@ class MovingVenue(FakeVenue):
 async def moving(venue: MovingVenue | None = None, **settings: Any) -> AsyncGenerator[Desk]:
     """Run a manager, and the venue's markets."""
     venue = MovingVenue() if venue is None else venue
-    async with managed(venue, **settings) as desk, anyio.create_task_group() as venue.tasks:
-        venue.tasks.start_soon(venue.run)
+    async with managed(venue, **settings) as desk, anyio.create_task_group() as tasks:
+        venue.tasks = tasks
+        tasks.start_soon(venue.run)
         try:
             yield desk
         finally:
-            tasks, venue.tasks = venue.tasks, None
+            venue.tasks = None
             tasks.cancel_scope.cancel()
 
 
@@ -498,6 +504,27 @@ class TestMeanwhile:
                 venue_of(desk).catch_up(old, "trade:A")
             assert_whole(await taken(subscription), venue_of(desk).numbers["trade:A"])
 
+    @pytest.mark.parametrize("lags", [False, True])
+    @pytest.mark.parametrize("stage", STAGES)
+    async def test_a_count_that_begins_anew_is_told_once_and_nothing_comes_twice(self, stage: str, lags: bool) -> None:
+        """Also where the old connection learns of it only after the new one."""
+        async with rotating() as (desk, subscription):
+            venue = venue_of(desk)
+            await anyio.sleep(STAGES[stage])
+            last, venue.numbers["trade:A"] = venue.numbers["trade:A"], 0
+            if lags:
+                venue.hold_back(desk.venue.connections[0], "trade:A")
+                await anyio.sleep(1.0)
+                venue.catch_up(desk.venue.connections[0], "trade:A")
+            await desk.wait_for(events.Rotated)
+            await anyio.sleep(10.0)
+            items = await taken(subscription)
+            told = [item.reason if isinstance(item, Gap) else number_of(item) for item in items]
+            assert [*range(told[0], last + 1), GapReason.RESET, *range(1, venue.numbers["trade:A"] + 1)] == told
+            times = [item.server_time for item in items if not isinstance(item, Gap)]
+            assert list(range(times[0], venue.time + 1)) == times
+            assert anyio.current_time() < 20.0
+
     async def test_what_the_old_one_never_sends_is_a_gap_in_the_end(self) -> None:
         """Nobody waits for ever: the new connection takes over, and the numbers tell what is missing."""
         async with moving(rotation_overlap=0.5, rotation_timeout=10.0) as desk:
@@ -511,6 +538,46 @@ class TestMeanwhile:
             (gap,) = [item for item in items if isinstance(item, Gap)]
             assert (GapReason.SEQUENCE, 4) == (gap.reason, gap.missing)
             assert_told(items, venue_of(desk).numbers["trade:A"])
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_whatever_happens_each_event_comes_once_in_order_or_a_gap_tells(seed: int) -> None:
+    """Rotations, cuts, connections that lag, and counts that begin anew, at any moment."""
+    rng = random.Random(seed)
+    venue = MovingVenue(connect_delay=0.1)
+    async with moving(venue, rotation_overlap=0.5, reconnect_interval=0.5) as desk:
+        venue.numbers["trade:A"] = count = 1_000_000
+        subscription = await desk.subscribe("A", "trade")
+        (connection,) = desk.manager._exchanges[EXCHANGE].pool.connections
+        for _ in range(25):
+            await anyio.sleep(rng.uniform(0.0, 2.0))
+            match rng.choice(("rotate", "rotate", "cut", "lag", "catch up", "renumber")):
+                case "rotate":
+                    connection.request_rotation("test")
+                case "cut" if venue.open:
+                    rng.choice(venue.open).cut()
+                case "lag" if venue.open:
+                    venue.behind.setdefault((venue.open[0], "trade:A"), [])
+                case "catch up":
+                    for ws, key in tuple(venue.behind):
+                        venue.catch_up(ws, key)
+                case "renumber":
+                    count -= 10_000  # lower than ever before, lest numbers go on as if nothing had been
+                    venue.numbers["trade:A"] = count
+        for ws, key in tuple(venue.behind):
+            venue.catch_up(ws, key)
+        await anyio.sleep(90.0)
+        items = await taken(subscription)
+        assert SubscriptionState.ACTIVE is subscription.state
+    time, gap = 0, False
+    for item in items:
+        if isinstance(item, Gap):
+            gap = True
+            continue
+        assert item.server_time > time, "an event came twice, or too late"
+        assert gap or item.server_time == time + 1 or not time, "something is missing, and no gap tells"
+        time, gap = item.server_time, False
+    assert venue.time == time
 
 
 class TestCancelling:

@@ -72,6 +72,8 @@ class ToyAdapter(StreamAdapter):
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise DataParseError("Tick", str(error), exchange_name=EXCHANGE) from None
         match message:
+            case {"ch": str(key), "n": int(n), "at": int(at)} if max(abs(n), abs(at)) < 2**63:
+                return key, [toy_event(key, n, local_time, at)]
             case {"ch": str(key), "n": int(n)} if abs(n) < 2**63:
                 return key, [toy_event(key, n, local_time)]
             case {"ok": reply_to}:
@@ -90,11 +92,12 @@ class ToyAdapter(StreamAdapter):
                 return None, [Unrecognized(str(message)[:20])]
 
 
-def toy_event(key: str, number: int, local_time: int = 0) -> Event:
-    """Return the event of a channel that has a number."""
+def toy_event(key: str, number: int, local_time: int = 0, server_time: int | None = None) -> Event:
+    """Return the event of a channel that has a number; a trade happened at that time if no other is told."""
     topic, _, symbol = key.partition(":")
     if topic == "trade":
-        return Trade(EXCHANGE, symbol, number, local_time, str(number), 1.0, 1.0, Side.BUY, number)
+        at = number if server_time is None else server_time
+        return Trade(EXCHANGE, symbol, at, local_time, str(number), 1.0, 1.0, Side.BUY, number)
     if topic == "mark":
         return MarkPrice(EXCHANGE, symbol, number, local_time, float(number))
     return Tick(EXCHANGE, symbol, 0, local_time, last_price=float(number), sequence=number)

@@ -121,6 +121,8 @@ class Rotation:
     def _follow(self, key: str) -> None:
         """A channel that is subscribed meanwhile is asked for on both connections; one that is given up, on none."""
         entry = self.table.entries.get(key)
+        self._connected.discard(key)
+        self._drained.discard(key)
         if entry is not None:
             entry.begin_overlap()
         elif self.new.session is not None:
@@ -206,8 +208,11 @@ class Rotation:
 
 
 def _beyond(entry: ChannelEntry, held: Sequence[Event]) -> list[Event]:
-    """Return the events whose number is beyond that of the last one delivered."""
+    """Return the last event delivered, if it is among them, and those beyond it."""
     last = entry.last_event
     if last is None or entry.channel.continuity is Continuity.NONE:
         return list(held)
+    beyond = entry.beyond(held)
+    if beyond is not None:
+        return list(held[len(held) - len(beyond) - 1 :])
     return [event for event in held if position(event).number > position(last).number]
