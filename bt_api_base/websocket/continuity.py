@@ -188,8 +188,9 @@ class Thread:
         since = self.interrupted
         if since is None or self.tells:
             return None
-        self.interrupted, self._resumed = None, now
-        return self._gap(GapReason.DISCONNECTED, since, now, event)
+        until = max(since, now)  # a connection that takes over may have been heard before the one it takes over from
+        self.interrupted, self._resumed = None, until
+        return self._gap(GapReason.DISCONNECTED, since, until, event)
 
     def check(self, items: Sequence[Event]) -> Sequence[Event]:
         """Check events that count: ``items`` itself if each follows, else without repetitions and with gaps."""

@@ -152,6 +152,8 @@ class Session:
                 start=self.start,
                 fail=self.fail,
                 is_heard=self._is_heard,
+                # Not the time of day: events that came with the answer must not seem to be older than it.
+                read_time=lambda: self.last_frame_time or self.opened_time,
             ),
             successor=self.held is not None,
         )

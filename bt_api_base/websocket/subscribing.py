@@ -7,7 +7,6 @@ Restoring everything after a reconnection is no code path of its own: a new conn
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from itertools import count, islice
 from typing import TYPE_CHECKING
@@ -62,6 +61,7 @@ class SubscriberObserver:
         start: Runs a coroutine function in a task of the connection's; its failure ends the connection.
         fail: Ends the connection.
         is_heard: Whether events of a channel have arrived on this connection.
+        read_time: When what is acted upon left the socket, nanoseconds since the epoch (UTC).
     """
 
     restored: Callable[[int, int], None]
@@ -69,6 +69,7 @@ class SubscriberObserver:
     start: Callable[..., None]
     fail: Callable[[Exception], None]
     is_heard: Callable[[ChannelEntry], bool]
+    read_time: Callable[[], int]
 
 
 @attrs.define(eq=False)
@@ -351,7 +352,7 @@ class Subscriber:
     def _activate_if_confirmed(self, key: str) -> None:
         asked, entry = self._asked.get(key), self.table.entries.get(key)
         if entry is not None and asked is not None and asked.confirmed and not asked.leaving and not self.successor:
-            entry.activate(time.time_ns())
+            entry.activate(self.observer.read_time())
 
     def activate_confirmed(self) -> None:
         """Make every channel active that is confirmed here: this connection carries them now."""
