@@ -26,10 +26,10 @@ _CAPTURES: Final = ("capsys", "capfd", "capsysbinary", "capfdbinary", "capteesys
 
 def watched(request: pytest.FixtureRequest) -> Generator[PlantedSecret]:
     """Plant secrets; afterwards fail if one of them was given off."""
-    given_off: list[tuple[str, str | bytes]] = []
+    given_off: dict[str | bytes, str] = {}
 
     def note(place: str, text: str | bytes) -> None:
-        given_off.append((place, text))
+        given_off.setdefault(text, place)
 
     planted = PlantedSecret()
     with ExitStack() as stack:
@@ -40,7 +40,7 @@ def watched(request: pytest.FixtureRequest) -> Generator[PlantedSecret]:
         stack.enter_context(_listening_to_logging(note))
         yield planted
     # All is searched only now, because values may be planted at any time.
-    for place, text in given_off:
+    for text, place in given_off.items():
         planted.check_text(text, place)
 
 

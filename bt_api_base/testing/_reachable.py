@@ -1,4 +1,4 @@
-"""Everything that can be reached from an object: what a debugger, a crash reporter or a careless ``vars()`` would see."""
+"""Everything that can be reached from an object: what a debugger or a crash reporter would see."""
 
 from __future__ import annotations
 

@@ -39,8 +39,13 @@ def shown_texts(objects: Iterable[object]) -> Iterator[tuple[str, str | bytes]]:
 
 def shown_shortly(shown: object) -> Iterator[tuple[str, str | bytes]]:
     """Yield what an object shows of itself, without its parts: its repr, its text and its pickle."""
-    yield "repr", _made(repr, shown)
-    yield "str", _made(str, shown)
+    kind: type[object] = type(shown)
+    # Those of Python's own kinds show their address, or the reprs of their parts.
+    is_pythons = kind.__module__ in {"builtins", "collections", "functools"} and not isinstance(shown, BaseException)
+    if kind.__repr__ is not object.__repr__ and not is_pythons:
+        yield "repr", _made(repr, shown)
+    if kind.__str__ is not object.__str__:
+        yield "str", _made(str, shown)
     if isinstance(shown, BaseException):
         yield "traceback", "".join(traceback.format_exception(shown))
     elif type(shown).__module__.startswith("bt_api_base."):

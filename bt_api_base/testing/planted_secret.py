@@ -18,15 +18,13 @@ It finds what is handed to it. A core dump, a debugger or a traceback with local
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
 import secrets
 from collections import Counter
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, quote_plus
 
 from bt_api_base.security import Credentials
+from bt_api_base.testing._needles import Needles
 from bt_api_base.testing._reachable import reachable
 from bt_api_base.testing._shown_texts import shown_shortly, shown_texts
 
@@ -34,9 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 __all__ = ("LeakedSecretError", "PlantedSecret", "RecordingHandler")
-
-_FRAGMENT: Final = 12
-"""Characters of a planted value that count as a leak, as when a text was cut off in its middle."""
 
 _MIN_LENGTH: Final = 16
 """A shorter value could be found by chance."""
@@ -55,7 +50,7 @@ class PlantedSecret:
     """
 
     def __init__(self) -> None:
-        self._planted: dict[str, list[tuple[str, str]]] = {}
+        self._planted: dict[str, Needles] = {}
         self.value = self.plant("value")
         # Like real ones: letters and digits; more of them; and characters that every encoding treats in its own way.
         key, secret, phrase = self.plant("api_key"), self.plant("secret", length=64), self.plant("passphrase", odd=True)
@@ -78,20 +73,28 @@ class PlantedSecret:
                 value = f"{value[:8]} +{value[8:16]}/&={value[16:24]}%\"'{value[24:]}\\é"
         elif len(value) < _MIN_LENGTH:
             raise ValueError(f"a planted value has at least {_MIN_LENGTH} characters, or it would be found by chance")
-        self._planted[name] = list(_spellings(value))
+        self._planted[name] = Needles(value)
         return value
 
     def find(self, text: str | bytes) -> str:
         """Return the name and the spelling of a planted value in a text; nothing if there is none."""
         if isinstance(text, bytes):
             # Each byte as one character, and again as what they may be text in.
-            return self.find(text.decode("latin-1")) or self.find(text.decode("utf-8", "ignore"))
+            found = self.find(text.decode("latin-1"))
+            return found if found or text.isascii() else self.find(text.decode("utf-8", "ignore"))
         folded = text.casefold()
         for name, spellings in self._planted.items():
-            for spelling, needle in spellings:
-                if needle in folded:
-                    return f"{name} ({spelling})"
+            spelling = spellings.find(folded)
+            if spelling:
+                return f"{name} ({spelling})"
         return ""
+
+    def masked(self, text: str) -> str:
+        """Return a text without the planted values in it."""
+        for spellings in self._planted.values():
+            if spellings.find(text.casefold()):
+                text = spellings.masked(text)
+        return text
 
     def check(self, *objects: object) -> None:
         """Look for the planted values in whatever shows of objects.
@@ -138,13 +141,16 @@ class PlantedSecret:
             LeakedSecretError: One was found.
         """
         reached: Counter[str] = Counter()
+        searched: set[str | bytes] = set()
         for place, one in reachable(roots, closed=given):
             reached[type(one).__name__] += 1
             if isinstance(one, (str, bytes, bytearray, memoryview)):
                 self._fail_if_found(one if isinstance(one, str) else bytes(one), place)
             else:
                 for name, text in shown_shortly(one):
-                    self._fail_if_found(text, f"the {name} of {place}")
+                    if text not in searched:
+                        searched.add(text)
+                        self._fail_if_found(text, f"the {name} of {place}")
         return reached
 
     def _fail_if_found(self, text: str | bytes, place: str) -> None:
@@ -183,35 +189,3 @@ class RecordingHandler(logging.Handler):
             self._note(place, repr(error))
         for shown_place, text in shown_texts((vars(record),)):
             self._note(f"{place}, {shown_place}", text)
-
-
-def _spellings(value: str) -> Iterable[tuple[str, str]]:
-    """Yield the ways in which a value is searched for, with their names, in lower case."""
-    found: dict[str, str] = {}
-    for name, spelling in _every_spelling(value):
-        found.setdefault(spelling.casefold(), name)
-    for needle, name in found.items():
-        yield name, needle
-
-
-def _every_spelling(value: str) -> Iterable[tuple[str, str]]:
-    encoded = value.encode()
-    yield "plain", value
-    yield "URL-quoted", quote(value, safe="")
-    yield "URL-quoted", quote(value)
-    yield "URL-quoted", quote_plus(value)
-    yield "URL-quoted twice", quote(quote(value, safe=""), safe="")
-    yield "escaped", json.dumps(value)[1:-1]
-    yield "escaped", json.dumps(value, ensure_ascii=False)[1:-1]
-    yield "escaped", repr(value)[1:-1]
-    yield "escaped", repr(encoded)[2:-1]
-    yield "hexadecimal", encoded.hex()
-    yield "backwards", value[::-1]
-    yield "bytes as characters", encoded.decode("latin-1")
-    for alphabet in (base64.b64encode, base64.urlsafe_b64encode):
-        for offset in range(3):
-            # Three bytes make four characters. The ones at the ends depend on what is before and behind.
-            text = alphabet(bytes(offset) + encoded).decode().rstrip("=")
-            yield "Base64", text[(0, 2, 3)[offset] : -1 if len(bytes(offset) + encoded) % 3 else None]
-    for start in range(len(value) - _FRAGMENT + 1):
-        yield "a part of it", value[start : start + _FRAGMENT]
