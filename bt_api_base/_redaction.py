@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 from urllib.parse import unquote_plus
 
 __all__ = (
+    "LONG_SEGMENT",
     "MASK",
     "MIN_SECRET_LENGTH",
     "excerpt",
@@ -120,6 +121,9 @@ _URL: Final = re.compile(
     r"(?P<scheme>\b[a-z][a-z0-9+.-]{1,15}://)(?P<authority>[^\s/?#\"'<>\\]*)(?P<rest>[^\s\"'<>\\]*)",
     re.IGNORECASE,
 )
+LONG_SEGMENT: Final = re.compile(r"(?<=/)[0-9A-Za-z_=.~%+:,;&$-]{32,}(?=/|$)")
+"""A part of a URL's path that may be a key. The names of channels, which can be as long, have an ``@`` in them."""
+
 # A listen key or a token as a path segment or an unnamed parameter: long, with letters and digits.
 _OPAQUE: Final = re.compile(r"(?<![\w-])(?=[A-Za-z_-]*\d)(?=[\d_-]*[A-Za-z])[A-Za-z0-9_-]{32,}")
 _PARAMETER: Final = re.compile(r"(?<=[?&;#])(?P<name>[^=&;#]+)=(?P<value>[^&;#]*)")

@@ -19,6 +19,7 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
+from bt_api_base._redaction import LONG_SEGMENT
 from bt_api_base.exceptions import AuthenticationError, ConfigurationError, NetworkError, WebSocketError
 from bt_api_base.transport.connectors import release_stream
 from bt_api_base.transport.policy import default_ssl_context
@@ -50,7 +51,6 @@ _HARMLESS_HEADERS: Final = frozenset({"accept", "accept-language", "host", "orig
 _HEADER_NAME: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: ([^\r\n]*))?\r?\n")
-_LONG_SEGMENT: Final = re.compile(r"(?<=/)[0-9A-Za-z_=.~-]{32,}(?=/|$)")
 
 # The protocol logs whole frames and the request line at DEBUG level, and those may hold secrets.
 _silent = logging.Logger("bt_api_base.websocket.protocol", level=logging.CRITICAL + 1)  # noqa: LOG001  # must not be found, and so switched on, by its name
@@ -108,7 +108,11 @@ def safe_url(uri: WebSocketURI) -> str:
     host = f"[{uri.host}]" if ":" in uri.host else uri.host
     default = 443 if uri.secure else 80
     port = "" if uri.port == default else f":{uri.port}"
-    return f"{'wss' if uri.secure else 'ws'}://{host}{port}{_LONG_SEGMENT.sub('***', uri.path)}"
+    return f"{'wss' if uri.secure else 'ws'}://{host}{port}{_without_secret_parts(uri).path}"
+
+
+def _without_secret_parts(uri: WebSocketURI) -> WebSocketURI:
+    return WebSocketURI(uri.secure, uri.host, uri.port, LONG_SEGMENT.sub("***", uri.path), "")
 
 
 async def dial(
@@ -148,6 +152,8 @@ async def dial(
 
         request.headers["User-Agent"] = f"bt_api_base/{__version__}"
     protocol.send_request(request)
+    # The request is made: nobody who looks at the connection later need find what it was made with.
+    protocol.uri = _without_secret_parts(uri)
 
     stream: ByteStream | None = None
     phase = "connecting"
@@ -313,7 +319,7 @@ def tls_error(uri: WebSocketURI, error: ssl.SSLError) -> WebSocketError:
 
 def _without_secrets(text: str, uri: WebSocketURI, sent: Mapping[str, str]) -> str:
     """Blank out what a server may repeat of a request: of the URL what `safe_url` leaves out, and of its headers."""
-    parts = {uri.query, *re.split(r"[&=]", uri.query), *_LONG_SEGMENT.findall(uri.path)}
+    parts = {uri.query, *re.split(r"[&=]", uri.query), *LONG_SEGMENT.findall(uri.path)}
     parts.update(part for part in (uri.username, uri.password) if part)
     for name, value in sent.items():
         if name.lower() not in _HARMLESS_HEADERS:

@@ -302,6 +302,7 @@ async def open_trio_websocket(
             if dialled.stream is None or dialled.connection is None:
                 detail = f"no answer within {connect_timeout:g} s while {dialled.phase}"
                 raise WebSocketError("", detail, url=safe_url(uri)) from TimeoutError()
+            _forget_request(dialled.connection)
             websocket = TrioWebSocket(
                 dialled.connection,
                 dialled.stream,
@@ -328,6 +329,21 @@ async def open_trio_websocket(
     if failure is not None:
         # Here, because the group would stay in sight as the context, with a refusal that may repeat a secret in it.
         raise failure
+
+
+def _forget_request(connection: trio_websocket.WebSocketConnection) -> None:
+    """Let a connection not keep what it was made with: the path and the headers, which may be secret.
+
+    The libraries have no other way to it. Where they have changed, nothing is forgotten, and nothing breaks.
+    """
+    handshake = getattr(getattr(connection, "_wsproto", None), "handshake", None)
+    for owner, name, value in (
+        (connection, "_initial_request", None),
+        (connection, "_path", ""),
+        (handshake, "_initiating_request", None),
+    ):
+        if name in getattr(owner, "__dict__", ()):
+            setattr(owner, name, value)
 
 
 @attrs.define

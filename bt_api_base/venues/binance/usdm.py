@@ -9,6 +9,7 @@ old addresses still accept connections, and stay silent.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -16,6 +17,7 @@ import attrs
 from typing_extensions import override
 
 from bt_api_base.exceptions import ConfigurationError
+from bt_api_base.security import Secret
 from bt_api_base.venues.binance import usdm_private
 from bt_api_base.venues.binance.control import read_control, read_event, unrecognized
 from bt_api_base.venues.binance.listen_key import UsdmListenKeyLease
@@ -99,7 +101,7 @@ class BinanceUsdmAdapter(BinanceStreamAdapter):
     )
     rest_url: str | None = attrs.field(default=None, kw_only=True)
     client: ClientFactory | None = attrs.field(default=None, kw_only=True, repr=False)
-    _lease_key: str = attrs.field(init=False, default="", repr=False)
+    _lease_key: Secret = attrs.field(init=False, factory=partial(Secret, ""))
 
     @property
     def limits(self) -> StreamLimits:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -117,7 +119,7 @@ class BinanceUsdmAdapter(BinanceStreamAdapter):
 
         A URL that names streams itself (``/market/ws/btcusdt@aggTrade``) is left as it is.
         """
-        self._lease_key = lease_key
+        self._lease_key = Secret(lease_key)
         parts = urlsplit(url)
         name = self.endpoint_name
         if not self._is_private and ("@" in parts.path or "!" in parts.path or "streams=" in parts.query):
@@ -183,7 +185,7 @@ class BinanceUsdmAdapter(BinanceStreamAdapter):
     def _private_request(self, method: str, request_id: int) -> str:
         if self.listen_key_in_url:
             return encode_request("LIST_SUBSCRIPTIONS", request_id)
-        return encode_request(method, request_id, [self._lease_key])
+        return encode_request(method, request_id, [self._lease_key.reveal()])
 
     @override
     def _decode_private(self, frame: bytes, message: dict[str, Any], local_time: int) -> Decoded:
