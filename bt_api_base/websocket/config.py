@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+import re
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
+from bt_api_base._redaction import LONG_SEGMENT, MASK, redact_text
 from bt_api_base.exceptions import ConfigurationError
+from bt_api_base.security import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from bt_api_base.transport import TransportPolicy
 
 __all__ = ("WebSocketConfig",)
+
+_LONGEST_SCHEME: Final = 10
+_HARMLESS_HEADERS: Final = frozenset({"accept", "accept-language", "host", "origin", "user-agent"})
 
 
 def _positive(instance: WebSocketConfig, attribute: attrs.Attribute[Any], value: float | None) -> None:
@@ -31,18 +37,42 @@ def _not_negative(instance: WebSocketConfig, attribute: attrs.Attribute[Any], va
 
 def _websocket_url(instance: WebSocketConfig, _: attrs.Attribute[Any], value: str) -> None:
     if not value.startswith(("ws://", "wss://")):
-        # The URL itself may carry a token, so the message shows its scheme only.
-        scheme = value.partition("://")[0][:10]
-        msg = f"WebSocketConfig.url must start with ws:// or wss://, got {scheme!r} ({instance.exchange_name})"
+        # The URL itself may carry a token, so the message shows its scheme only, where it has one.
+        scheme, mark, _rest = value.partition("://")
+        got = repr(scheme) if mark and scheme.isalpha() and len(scheme) <= _LONGEST_SCHEME else "something else"
+        msg = f"WebSocketConfig.url must start with ws:// or wss://, got {got} ({instance.exchange_name})"
         raise ConfigurationError(msg)
+
+
+def _shown_url(url: str) -> str:
+    """Return a URL without its query and whatever else in it may be secret: user, password, keys in the path."""
+    scheme, mark, rest = redact_text(re.split(r"[?#]", url, maxsplit=1)[0]).partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{host}{LONG_SEGMENT.sub(MASK, slash + path)}"
+
+
+def _has_secrets(url: str) -> bool:
+    return redact_text(url) != url or not url.startswith(_shown_url(url))
+
+
+def _as_secrets(headers: Mapping[str, str | Secret] | None) -> Mapping[str, str | Secret] | None:
+    if headers is None:
+        return None
+    return {
+        name: value if name.lower() in _HARMLESS_HEADERS or isinstance(value, Secret) else Secret(value)
+        for name, value in headers.items()
+    }
 
 
 @attrs.frozen
 class WebSocketConfig:
     """How to reach one exchange's streams. All durations are seconds.
 
+    It cannot be pickled with credentials in it, with headers, or with a secret in its URL.
+
     Attributes:
-        url: Endpoint, ``ws://`` or ``wss://``.
+        url: Endpoint, ``ws://`` or ``wss://``. Of what may be secret in it, such as a password, nothing shows in a
+            repr.
         exchange_name: Venue and asset type, such as ``"BINANCE___SPOT"``.
         max_connections: Most connections to spread subscriptions over.
         heartbeat_interval: Time between pings; a ping unanswered for ``heartbeat_timeout`` ends the connection.
@@ -73,10 +103,11 @@ class WebSocketConfig:
         max_message_size: Largest message accepted, bytes; ``None``: the adapter's limit.
         transport: ``"anyio"``, or on trio also ``"trio-websocket"``.
         transport_policy: Proxy, TLS settings, local address; ``None``: directly, with the system's certificates.
-        headers: Extra HTTP headers of the handshake. Never shown in a repr, as they may hold a token.
+        headers: Extra HTTP headers of the handshake. They may hold a token, so their values, given as texts, become
+            `Secret`, but for those of headers such as ``User-Agent``.
     """
 
-    url: str = attrs.field(validator=_websocket_url, repr=lambda url: repr(url.partition("?")[0]))
+    url: str = attrs.field(validator=_websocket_url, repr=lambda url: repr(_shown_url(url)))
     exchange_name: str
     max_connections: int = attrs.field(default=5, validator=_positive)
     heartbeat_interval: float = attrs.field(default=30.0, validator=_positive)
@@ -101,4 +132,17 @@ class WebSocketConfig:
     max_message_size: int | None = attrs.field(default=None, kw_only=True, validator=_positive)
     transport: Literal["anyio", "trio-websocket"] = attrs.field(default="anyio", kw_only=True)
     transport_policy: TransportPolicy | None = attrs.field(default=None, kw_only=True)
-    headers: Mapping[str, str] | None = attrs.field(default=None, kw_only=True, repr=False)
+    headers: Mapping[str, str | Secret] | None = attrs.field(
+        default=None, kw_only=True, repr=False, converter=_as_secrets
+    )
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {field.name: getattr(self, field.name) for field in attrs.fields(type(self))}
+        if _has_secrets(self.url):
+            state["url"] = Secret(self.url)  # which can be copied, but not pickled
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            is_wrapped = name == "url" and isinstance(value, Secret)
+            object.__setattr__(self, name, value.reveal() if is_wrapped else value)

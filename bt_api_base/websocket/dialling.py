@@ -40,13 +40,17 @@ def open_connection(config: WebSocketConfig, adapter: StreamAdapter) -> Abstract
     return open_websocket(
         config.url,
         transport=config.transport,
-        headers=config.headers,
+        headers=None if config.headers is None else {name: _text(value) for name, value in config.headers.items()},
         policy=config.transport_policy,
         compression=config.compression,
         max_message_size=config.max_message_size or adapter.limits.max_message_size_bytes,
         connect_timeout=config.connect_timeout,
         close_timeout=config.close_timeout,
     )
+
+
+def _text(value: str | Secret) -> str:
+    return value.reveal() if isinstance(value, Secret) else value
 
 
 @attrs.define(eq=False)
