@@ -27,6 +27,7 @@ from bt_api_base.exceptions import (
 )
 from bt_api_base.logging_factory import get_logger
 from bt_api_base.websocket import events
+from bt_api_base.websocket._unexpected import showable
 from bt_api_base.websocket.backoff import Pacer, reconnect_delays
 from bt_api_base.websocket.channels import ChannelEntry, ChannelTable, Consumer
 from bt_api_base.websocket.connection_stats import ConnectionState, ConnectionStats
@@ -183,7 +184,7 @@ class SupervisedConnection:
         except Exception as error:  # noqa: BLE001 - a bug in an adapter must reach this venue's consumers, and only them
             self._log.exception("connection failed unexpectedly", connection=self.connection_id)
             leg.error = WebSocketError(self.config.exchange_name, f"internal failure: {type(error).__name__}: {error}")
-            leg.error.__cause__ = error
+            leg.error.__cause__ = showable(error)
         finally:
             if leg.session is not None:
                 leg.session.abandon_held()

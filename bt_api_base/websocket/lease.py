@@ -19,6 +19,7 @@ from bt_api_base.exceptions import (
 )
 from bt_api_base.logging_factory import get_logger
 from bt_api_base.security import Secret
+from bt_api_base.websocket._unexpected import showable
 from bt_api_base.websocket.backoff import reconnect_delays
 
 if TYPE_CHECKING:
@@ -253,7 +254,7 @@ class LeaseKeeper:
             except Exception as error:  # noqa: BLE001 - whatever an adapter's request can raise
                 self._log.warning("no session lease yet", error=str(error))
                 pause = _pause(error)
-                self._settle(error)
+                self._settle(showable(error))
             else:
                 self._valid_since = started
                 self._adopt(Secret(key))
