@@ -149,8 +149,8 @@ class SupervisedConnection:
                 continue  # another has taken over
             succeeded = self._lost(leg)
             error = self._last_error = leg.failure
-            if leg.is_healthy(self.config.healthy_after):
-                self._failures = 0
+            self._forgive_failures(leg)
+            if not self._failures:
                 delays = self.delays(self.config)
             if succeeded:
                 continue
@@ -163,6 +163,11 @@ class SupervisedConnection:
             delay = max(next(delays), getattr(error, "retry_after", None) or 0.0)
             self.emit(events.Reconnecting, attempt=self._failures, delay=delay, reason=str(error))
             await anyio.sleep(delay)
+
+    def _forgive_failures(self, leg: Leg) -> None:
+        """If data flowed over a connection for a while, what failed before it no longer counts."""
+        if leg.is_healthy(self.config.healthy_after):
+            self._failures = 0
 
     def _start(self, *, succeeds: bool) -> Leg:
         leg = self._dialler.new_leg(succeeds=succeeds)
@@ -302,6 +307,7 @@ class SupervisedConnection:
     def succeed(self, rotation: Rotation) -> None:
         """Let the new connection take over, and close the old one. For the rotator."""
         old, new = rotation.old, rotation.new
+        self._forgive_failures(old)
         self._leg = new
         new.succeeds = False
         self._stats.events += rotation.take_over()

@@ -2,9 +2,10 @@
 
 The new connection subscribes to everything while the old one still delivers; its events are held. It may take over
 when the venue has confirmed every channel on it, when both have been open for a while and whatever the old one had
-under way has arrived, and when the numbers of what is held connect to what was delivered. Then, in one step, what is
-held is delivered without what had been delivered already, and the old connection is closed. Until that step the new
-connection can fail at no cost; and if the old one ends first, the new one takes over as it is.
+under way has arrived, when the new one has brought something of every channel that the old one has meanwhile, and when
+the numbers of what is held connect to what was delivered. Then, in one step, what is held is delivered without what had
+been delivered already, and the old connection is closed. Until that step the new connection can fail at no cost; and if
+the old one ends first, the new one takes over as it is.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Rotation:
     new: Leg
     _connected: set[str] = attrs.field(factory=set[str], init=False)
     _drained: set[str] = attrs.field(factory=set[str], init=False)
+    _before: dict[str, Sequence[Event]] = attrs.field(factory=dict[str, "Sequence[Event]"], init=False)
     _unwatch: Callable[[], None] = attrs.field(default=lambda: None, init=False)
 
     async def prepare(self) -> None:
@@ -73,7 +75,7 @@ class Rotation:
         try:
             with anyio.fail_after(self.config.rotation_timeout):
                 await self._until(self._is_confirmed)
-                await self._sleep(self.config.rotation_overlap)
+                await self._compare()
         except TimeoutError:
             raise WebSocketError(
                 self.config.exchange_name,
@@ -83,11 +85,17 @@ class Rotation:
         # told by a gap. Channels may be subscribed meanwhile, and have to be drained as well.
         with anyio.move_on_after(self.config.rotation_timeout):
             await self._drain()
-            await self._until(lambda: self._connects() and self._is_confirmed())
+            await self._until(lambda: self._connects() and self._is_confirmed() and not self._silent())
             while not (self.old.ended.is_set() or self._is_drained()):
                 await self._drain()
         if self.new.ended.is_set():
             raise self.new.failure
+        silent = self._silent()
+        if silent and not self.old.ended.is_set():
+            raise WebSocketError(
+                self.config.exchange_name,
+                f"the new connection is silent where the old one is not: {len(silent)} channels, {silent[0]!r} first",
+            )
 
     def take_over(self) -> int:
         """Let the new connection deliver from now on; return how many events it had held."""
@@ -95,14 +103,15 @@ class Rotation:
         session = self.new.session
         if session is None:
             raise AssertionError("take_over before the new connection was established")
-        held, events, now = session.held or {}, 0, time.time_ns()
+        held, silent, events, now = session.held or {}, self._silent(), 0, time.time_ns()
         for entry in self.table:
             key = entry.channel.key
             items = held.pop(key, ())
             confirmed = session.subscriber.is_confirmed(key)
             if not confirmed:
                 entry.suspend(now)
-            proven = confirmed and (key in self._drained or entry.connects(items) is True)
+            drained = key in self._drained and key not in silent
+            proven = confirmed and (drained or entry.connects(items) is True)
             events += entry.take_over(items, now, proven=proven)
         session.take_over()
         return events
@@ -123,6 +132,7 @@ class Rotation:
         entry = self.table.entries.get(key)
         self._connected.discard(key)
         self._drained.discard(key)
+        self._before.pop(key, None)
         if entry is not None:
             entry.begin_overlap()
         elif self.new.session is not None:
@@ -137,9 +147,24 @@ class Rotation:
                 return
             await anyio.sleep(_POLL)
 
-    async def _sleep(self, seconds: float) -> None:
-        with anyio.move_on_after(seconds):
+    async def _compare(self) -> None:
+        """Let both connections be open for a while, and note from where on they are sent the same."""
+        with anyio.move_on_after(self.config.rotation_overlap):
+            keys = await self._flush()
+            self._before = {key: self.table.entries[key].route.last for key in keys if key in self.table.entries}
             await self.old.ended.wait()
+
+    def _silent(self) -> list[str]:
+        """Return the channels that the old connection has been heard of since, and the new one has not at all."""
+        held = None if self.new.session is None else self.new.session.held
+        if held is None:
+            return []
+        entries = self.table.entries
+        return [
+            key
+            for key, last in self._before.items()
+            if key not in held and key in entries and entries[key].route.last is not last
+        ]
 
     def _is_confirmed(self) -> bool:
         session = self.new.session
@@ -150,22 +175,33 @@ class Rotation:
         return all(is_confirmed(e.channel.key) for e in self.table if e.state is SubscriptionState.ACTIVE)
 
     async def _drain(self) -> None:
+        """Wait until the old connection has sent all that the new one is not sent as well.
+
+        Nothing can be lost of these channels any more, whatever becomes of the old connection.
+        """
+        self._drained = await self._flush() or self._drained
+
+    async def _flush(self) -> set[str]:
         """Wait until everything has arrived that the old connection was sent before now: answers come in order.
 
-        What the venue sends after now comes over the new connection as well, for channels that are confirmed there. So
-        nothing of these can be lost any more, whatever becomes of the old connection.
+        Returns:
+            The channels that had been confirmed on the new connection by now: what the venue sends after now comes over
+            it as well. None where the old connection does not answer.
         """
         old, new = self.old.session, self.new.session
         if old is None or new is None:
-            return
-        confirmed = {entry.channel.key for entry in self.table if new.subscriber.is_confirmed(entry.channel.key)}
+            return set()
+        is_confirmed = new.subscriber.is_confirmed
+        confirmed = {key: entry for key, entry in self.table.entries.items() if key is not None and is_confirmed(key)}
         with anyio.move_on_after(self.config.heartbeat_timeout):
             try:
                 await old.ws.ping()
             except (WebSocketError, anyio.BrokenResourceError, anyio.ClosedResourceError):
                 await self.old.ended.wait()  # its own task finds that as well
             else:
-                self._drained = confirmed
+                # What was given up and is wanted again began after now.
+                return {key for key, entry in confirmed.items() if self.table.entries.get(key) is entry}
+        return set()
 
     def _is_drained(self) -> bool:
         return all(e.channel.key in self._drained for e in self.table if e.state is SubscriptionState.ACTIVE)
