@@ -13,7 +13,7 @@ connection. Silence is measured at the socket, so slow consumers have no part in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import anyio
 import attrs
@@ -60,10 +60,12 @@ class WatchedConnection(Protocol):
     @property
     def config(self) -> WebSocketConfig:
         """Limits by topic."""
+        ...
 
     @property
     def channels(self) -> ChannelTable:
         """The subscriptions."""
+        ...
 
     @property
     def session(self) -> Session | None:
@@ -193,9 +195,10 @@ class SilenceWatch:
         answer = await session.subscriber.probe(suspects[0].channel)
         if not isinstance(answer, Ack) or not isinstance(answer.result, list):
             return
+        known = cast("list[object]", answer.result)
         for entry in suspects:
             pace = self._paces.get(entry.channel.key)
-            if pace is not None and entry.channel.key not in answer.result:
+            if pace is not None and entry.channel.key not in known:
                 pace.act_at = 0.0
 
     async def _resubscribe(self, session: Session, suspects: Sequence[ChannelEntry]) -> None:

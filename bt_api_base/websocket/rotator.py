@@ -32,10 +32,12 @@ class RotatedConnection(Protocol):
     @property
     def config(self) -> WebSocketConfig:
         """Time limits."""
+        ...
 
     @property
     def channels(self) -> ChannelTable:
         """What is carried over."""
+        ...
 
     @property
     def leg(self) -> Leg | None:
@@ -43,6 +45,7 @@ class RotatedConnection(Protocol):
 
     def start_successor(self) -> Leg:
         """Begin to make the connection that is to take over."""
+        ...
 
     def succeed(self, rotation: Rotation) -> None:
         """Let the new connection take over, and close the old one."""
