@@ -208,6 +208,7 @@ LEAKING_TESTS = {
 }
 
 
+@pytest.mark.bt_api_secrets_may_show("it tests tests that leak")
 class TestFixture:
     """What the fixture of a test makes of a leak."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Note = Callable[[str, "str | bytes"], None]
 
-__all__ = ("watched",)
+__all__ = ("listening_to_warnings", "watched")
 
 _CAPTURES: Final = ("capsys", "capfd", "capsysbinary", "capfdbinary", "capteesys")
 
@@ -36,7 +36,7 @@ def watched(request: pytest.FixtureRequest) -> Generator[PlantedSecret]:
         stack.callback(planted.forget)
         # Outermost, so that it hears what the ending of the others gives off.
         stack.enter_context(_listening_to_output(request, note))
-        stack.enter_context(_listening_to_warnings(note))
+        stack.enter_context(listening_to_warnings(note))
         stack.enter_context(_listening_to_logging(note))
         yield planted
     # All is searched only now, because values may be planted at any time.
@@ -66,7 +66,8 @@ def _listening_to_logging(note: Note) -> Generator[None]:
 
 
 @contextmanager
-def _listening_to_warnings(note: Note) -> Generator[None]:
+def listening_to_warnings(note: Note) -> Generator[None]:
+    """Hear every warning that is shown."""
     show = warnings.showwarning
 
     def noted(  # noqa: PLR0917 - the order of what it stands for

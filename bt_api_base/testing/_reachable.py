@@ -80,8 +80,9 @@ def _parts(one: Any) -> Iterator[tuple[str, object]]:  # noqa: ANN401 - told apa
             yield f"[{key!r}]" if isinstance(key, (str, int)) else "[...]", value
     elif isinstance(one, (list, tuple, AbstractSet, deque)):
         yield from ((f"[{number}]", item) for number, item in enumerate(cast("Iterable[object]", one)))
-    if not isinstance(one, _CALLABLES) and _is_open(cast("type[object]", type(one))):
-        yield from _attributes(one)
+    thing = cast("object", one)
+    if not isinstance(thing, _CALLABLES) and _is_open(type(thing)):
+        yield from _attributes(thing)
 
 
 def _of_function(function: types.FunctionType) -> Iterator[tuple[str, object]]:

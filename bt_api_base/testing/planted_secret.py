@@ -21,7 +21,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from bt_api_base.security import Credentials
 from bt_api_base.testing._needles import Needles
@@ -145,7 +145,7 @@ class PlantedSecret:
         for place, one in reachable(roots, closed=given):
             reached[type(one).__name__] += 1
             if isinstance(one, (str, bytes, bytearray, memoryview)):
-                self._fail_if_found(one if isinstance(one, str) else bytes(one), place)
+                self._fail_if_found(one if isinstance(one, str) else bytes(cast("bytes", one)), place)
             else:
                 for name, text in shown_shortly(one):
                     if text not in searched:

@@ -7,6 +7,8 @@ It is found by pytest wherever this package is installed, and does nothing until
 * ``bt_api_sweep_cancellation``: a fixture that cancels an operation at each of its suspensions.
 * ``bt_api_simulated_venue``: a fixture with a simulated venue, running on loopback for the length of the test.
 * ``planted_secret``: a fixture with fake credentials, which fails the test if they are logged, printed or warned about.
+* ``bt_api_planted_secrets = all``, in the ini file: every test fails that logs, prints, warns about, or shows in the
+  report of its failure what it has made a `Secret`; but for those with ``@pytest.mark.bt_api_secrets_may_show("why")``.
 
 Asynchronous tests and fixtures run under anyio's own pytest plugin, on whichever event loop it is told.
 """
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import functools
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -30,11 +32,49 @@ if TYPE_CHECKING:
 # Everything is imported where it is used: pytest loads this module in projects that never use it.
 
 
+_PLANTED: Final = pytest.StashKey["PlantedSecret"]()
+"""What a test has planted."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``bt_api_planted_secrets``."""
+    parser.addini(
+        "bt_api_planted_secrets",
+        'which tests must not show secrets: those that have "asked" by the fixture planted_secret, or "all"',
+        default="asked",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Make the markers known, and watch over secrets if all tests are to be watched."""
     config.addinivalue_line(
         "markers", "bt_api_no_leaks: fail the asynchronous test if it leaves a task, a socket or a thread behind"
     )
+    config.addinivalue_line(
+        "markers", "bt_api_secrets_may_show(why): do not look for the test's secrets in what it gives off"
+    )
+    watched = config.getini("bt_api_planted_secrets")
+    if watched not in {"asked", "all"}:
+        raise pytest.UsageError(f'bt_api_planted_secrets is "asked" or "all", not {watched!r}')
+    if watched == "all":
+        from bt_api_base.testing._secret_watch import SecretWatch
+
+        watch = SecretWatch()
+        watch.start()
+        config.add_cleanup(watch.stop)
+        config.pluginmanager.register(watch, "bt_api_secret_watch")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep planted secrets out of the report of a test that asked for some, and say if they were in its failure."""
+    report = yield
+    planted = item.stash.get(_PLANTED, None)
+    if planted is not None and (report.failed or report.sections):
+        from bt_api_base.testing._secret_watch import search_report
+
+        search_report(report, planted.find, planted.masked)
+    return report
 
 
 @pytest.hookimpl(wrapper=True)
@@ -88,7 +128,9 @@ def planted_secret(request: pytest.FixtureRequest) -> Generator[PlantedSecret]:
     """Plant fake credentials, and search all that was logged, printed and warned about when the test is over."""
     from bt_api_base.testing._planted_fixture import watched
 
-    yield from watched(request)
+    for planted in watched(request):
+        request.node.stash[_PLANTED] = planted
+        yield planted
 
 
 __all__ = (
@@ -96,6 +138,8 @@ __all__ = (
     "bt_api_simulated_venue",
     "bt_api_sweep_cancellation",
     "planted_secret",
+    "pytest_addoption",
     "pytest_configure",
     "pytest_pyfunc_call",
+    "pytest_runtest_makereport",
 )

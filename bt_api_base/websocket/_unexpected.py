@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import cast
 
 from bt_api_base._redaction import redact_text
 
@@ -38,5 +39,5 @@ def _shows(error: BaseException) -> bool:
             return True
         waiting += (one.__cause__, one.__context__)
         if isinstance(one, BaseExceptionGroup):
-            waiting += one.exceptions
+            waiting += cast("BaseExceptionGroup[BaseException]", one).exceptions
     return False
