@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -329,6 +330,21 @@ class TestWhatIsHeld:
             assert [1, 2, 3] == told(items)
             assert (0, 6_000) == (desk.stats[0].rotations, desk.stats[0].abandoned)
             assert [True, False] == [ws.is_open for ws in desk.venue.connections]
+
+    async def test_is_not_gone_through_all_the_time(self) -> None:
+        """A busy market over a connection that lags far behind leaves the processor to those who need it."""
+        async with managed(rotation_timeout=50.0) as desk:
+            items = await listen(desk)
+            say(desk.venue.now, "trade:A", 1)
+            async with rotating(desk) as (old, new):
+                for start in range(3, 20_000, 1_000):
+                    say(new, "trade:A", *range(start, start + 1_000))
+                await anyio.sleep(2.0)
+                started = time.process_time()
+                await anyio.sleep(5.0)
+                assert time.process_time() - started < 2.5
+                say(old, "trade:A", 2)
+            assert list(range(1, 20_003)) == told(items)
 
     @staticmethod
     def _held(desk: Desk, new: FakeWebSocket) -> int:

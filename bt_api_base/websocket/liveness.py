@@ -193,9 +193,10 @@ class SilenceWatch:
     async def _probe(self, session: Session, suspects: Sequence[ChannelEntry]) -> None:
         """Ask the venue once for all; what it says it does not know is subscribed again at once."""
         answer = await session.subscriber.probe(suspects[0].channel)
-        if not isinstance(answer, Ack) or not isinstance(answer.result, list):
+        result: object = None if not isinstance(answer, Ack) else answer.result
+        if not isinstance(result, list):
             return
-        known = cast("list[object]", answer.result)
+        known = cast("list[object]", result)
         for entry in suspects:
             pace = self._paces.get(entry.channel.key)
             if pace is not None and entry.channel.key not in known:

@@ -34,6 +34,9 @@ __all__ = ("Rotation",)
 _POLL = 0.02
 """Seconds between two looks at how far a rotation has got."""
 
+_POLL_EACH = 1e-5
+"""The same for each event that is held, as each look goes through them: about a twentieth of the time is spent so."""
+
 _MOST_HELD = 200_000
 """Events that may be held of all channels together."""
 
@@ -145,7 +148,8 @@ class Rotation:
                 raise self.new.failure
             if self.old.ended.is_set():
                 return
-            await anyio.sleep(_POLL)
+            session = self.new.session
+            await anyio.sleep(max(_POLL, _POLL_EACH * (0 if session is None else session.held_events)))
 
     async def _compare(self) -> None:
         """Let both connections be open for a while, and note from where on they are sent the same."""
