@@ -19,9 +19,11 @@ VALUE = "correct horse battery staple"
 
 HEAD = f"""
 import base64, logging, sys, warnings
-import pytest
+import anyio, pytest
+from bt_api_base.exceptions import BtApiError
 from bt_api_base.logging_factory import configure_logging, get_logger
 from bt_api_base.security import Credentials, Secret
+from bt_api_base.websocket_manager import WebSocketManager
 
 VALUE = " ".join({VALUE.split()!r})
 
@@ -36,6 +38,10 @@ def printing_late():
 
 def shown(secret):
     return secret.reveal()
+
+async def held(value):
+    async with WebSocketManager() as manager:
+        manager.credentials, manager.other = Credentials("key", value), [value]
 """
 
 LEAKS = {
@@ -56,6 +62,12 @@ LEAKS = {
     "tear-down": ("printing_late", "pass"),
     "exception": ("", "raise ValueError(shown(Secret(VALUE)))"),
     "assertion": ("", "assert 'short' == shown(Secret(VALUE))"),
+    "expected exception": (
+        "",
+        "with pytest.raises(BtApiError):\n"
+        "        error = BtApiError(); error.more = shown(Secret(VALUE)); raise BtApiError from error",
+    ),
+    "held by a manager": ("", "anyio.run(held, VALUE)"),
     "cause": ("", "try:\n        raise KeyError(shown(Secret(VALUE)))\n    finally:\n        raise ValueError"),
 }
 
@@ -64,6 +76,8 @@ HARMLESS = {
     "no secret": ("", "print(VALUE)"),
     "hidden": ("", "print(Secret(VALUE), Credentials('key', VALUE))"),
     "masked": ("capsys", "Secret(VALUE); get_logger('any').error(VALUE); assert '***' in capsys.readouterr().err"),
+    "expected of others": ("", "with pytest.raises(ValueError):\n        raise ValueError(shown(Secret(VALUE)))"),
+    "held as a secret": ("", "Secret(VALUE); anyio.run(held, 'another value')"),
     "short": ("", "print(Secret('password').reveal())"),
     "by chance": ("", "print(Secret('000000000000').reveal())"),
     "another test's": ("", "print(VALUE)"),

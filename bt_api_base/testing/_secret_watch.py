@@ -2,26 +2,33 @@
 
 It is on where the ini option ``bt_api_planted_secrets`` is ``all``. A test need not ask for anything, and hardly
 notices: secrets are noted when they are made, what is logged, printed and warned about when it is, and the one is only
-looked for in the other where there is both. Whole values are looked for, as the secrets of tests have words in them
-that may well show; `bt_api_base.testing.PlantedSecret` has none, and finds parts.
+looked for in the other where there is both. Of exceptions that ``pytest.raises`` expected, those of this package are
+searched; and whatever can be reached from a manager with credentials, when it is left. Whole values are looked for, as
+the secrets of tests have words in them that may well show; `bt_api_base.testing.PlantedSecret` has none, and finds
+parts.
 """
 
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from bt_api_base.exceptions import BtApiError
 from bt_api_base.logging_factory import sinks
-from bt_api_base.security import Secret
+from bt_api_base.security import Credentials, Secret
 from bt_api_base.testing._needles import needles
 from bt_api_base.testing._planted_fixture import listening_to_warnings
+from bt_api_base.testing._reachable import reachable
+from bt_api_base.testing._shown_texts import shown_shortly
+from bt_api_base.transport import Proxy
+from bt_api_base.websocket_manager import WebSocketManager
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 
 __all__ = ("MAY_SHOW", "SecretWatch", "search_report")
 
@@ -71,6 +78,26 @@ class SecretWatch:
             self._note(f"a record of the logger {record.get('logger')!r}", repr(record))
             give(sink, record)
 
+        caught: Any = pytest.ExceptionInfo
+        fill = caught.fill_unfilled
+
+        @wraps(fill)
+        def filled_and_noted(info: Any, exc_info: tuple[Any, BaseException, Any]) -> None:  # noqa: ANN401 - see above
+            fill(info, exc_info)
+            self._note_exception(exc_info[1])
+
+        manager: Any = WebSocketManager
+        run = manager.__asynccontextmanager__
+
+        @asynccontextmanager
+        @wraps(run)
+        async def run_and_searched(one: WebSocketManager) -> AsyncGenerator[WebSocketManager]:
+            async with run(one):
+                yield one
+                self._note_reachable(one)
+
+        self._replace(manager, "__asynccontextmanager__", run_and_searched)
+        self._replace(caught, "fill_unfilled", filled_and_noted)
         self._replace(Secret, "__init__", noted)
         self._replace(capture, "readouterr", read_and_noted)
         self._replace(sinks, "_give", given_and_noted)
@@ -86,6 +113,26 @@ class SecretWatch:
     def _note(self, place: str, text: str | bytes) -> None:
         if text:
             self._given_off.setdefault(text if isinstance(text, str) else text.decode("utf-8", "replace"), place)
+
+    def _note_exception(self, error: BaseException | None) -> None:
+        """Note an exception that a test has expected, and what led to it."""
+        while isinstance(error, BtApiError) and (self._made or self._lasting):
+            self._note(f"a {type(error).__name__} that was expected", f"{error!r} {error}")
+            error = error.__cause__
+
+    def _note_reachable(self, manager: WebSocketManager) -> None:
+        """Note what can be reached from a manager that is used no more, if it has been given secrets."""
+        if not self._made and not self._lasting:
+            return
+        found = list(reachable([manager]))
+        if not any(isinstance(one, (Credentials, Proxy)) for _, one in found):
+            return
+        for place, one in found:
+            if isinstance(one, str):
+                self._note(place, one)
+            elif not isinstance(one, (bytes, bytearray, memoryview)):
+                for name, text in shown_shortly(one):
+                    self._note(f"the {name} of {place}", text)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:
