@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import attrs
 import pytest
 
 from bt_api_base.containers import Balance, Fill, Income, Order, OrderStatus, Tick
@@ -26,6 +27,7 @@ from tests.test_binance_private import ED25519
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bt_api_base.testing import PlantedSecret
     from bt_api_base.websocket_manager import Subscription
 
 NOW_MS = 1_700_000_000_000
@@ -88,7 +90,7 @@ def test_signed_subscription_is_accepted_once() -> None:
 @pytest.mark.parametrize(
     ("credentials", "now_ms", "code", "retryable"),
     [
-        (Credentials("another-key", "binance-test-secret-0123456789abcdef"), NOW_MS, -2015, False),
+        (Credentials("another-key", CREDENTIALS.secret), NOW_MS, -2015, False),
         (Credentials(CREDENTIALS.api_key, "another-secret"), NOW_MS, -1022, False),
         (CREDENTIALS, NOW_MS - 5_001, -1021, True),
         (CREDENTIALS, NOW_MS + 1_001, -1021, True),
@@ -245,17 +247,18 @@ async def test_account_events_go_on_after_a_cut() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(
-    ("credentials", "code"),
-    [(Credentials("another-key", "s"), -2015), (Credentials(CREDENTIALS.api_key, "another-secret"), -1022)],
-)
-async def test_wrong_credentials_are_not_tried_again(credentials: Credentials, code: int) -> None:
+@pytest.mark.parametrize(("wrong", "code"), [("api_key", -2015), ("secret", -1022)])
+async def test_wrong_credentials_are_not_tried_again(wrong: str, code: int, planted_secret: PlantedSecret) -> None:
     """The consumer gets the venue's words, and the venue is left alone: trying again ends in a ban."""
-    async with SimulatedAccountVenue() as venue, WebSocketManager() as manager:
+    credentials = attrs.evolve(planted_secret.credentials, **{wrong: planted_secret.value})
+    venue = SimulatedAccountVenue(credentials=planted_secret.credentials)
+    async with venue, WebSocketManager() as manager:
         await manager.add_exchange(config(venue, credentials=credentials))
         with pytest.raises(AuthenticationError) as caught:
             await manager.subscribe(SPOT, "order", "")
         assert code == caught.value.venue_code
+        planted_secret.check(caught.value, manager.get_stats())
+        planted_secret.check_reachable(caught.value, manager)
         await anyio.sleep(0.05)
         assert 1 == private_connections(venue)
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import attrs
 import pytest
 
 from bt_api_base.containers import (
@@ -28,13 +29,14 @@ from bt_api_base.containers import (
 from bt_api_base.event_bus import EventBus
 from bt_api_base.event_stream import Overflow
 from bt_api_base.exceptions import AuthenticationError, ConfigurationError, SubscribeError
-from bt_api_base.security import Credentials
 from bt_api_base.testing.leaks import assert_no_leaks
 from bt_api_base.testing.okx_venue import SimulatedOkxVenue
 from bt_api_base.websocket_manager import WebSocketConfig, WebSocketManager
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
+
+    from bt_api_base.testing import PlantedSecret
 
 pytestmark = pytest.mark.anyio
 
@@ -296,21 +298,20 @@ async def test_after_a_cut_the_account_is_logged_in_to_again() -> None:
         assert "8" == (await first(Order, orders)).order_id
 
 
-@pytest.mark.parametrize(
-    ("credentials", "code"),
-    [
-        (Credentials("somebody-else", "okx-test-secret", "okx-test-passphrase"), "60005"),
-        (Credentials("okx-test-key", "wrong", "okx-test-passphrase"), "60007"),
-        (Credentials("okx-test-key", "okx-test-secret", "wrong"), "60024"),
-    ],
-)
-async def test_wrong_keys_are_an_error_and_not_tried_again(credentials: Credentials, code: str) -> None:
+@pytest.mark.parametrize(("wrong", "code"), [("api_key", "60005"), ("secret", "60007"), ("passphrase", "60024")])
+async def test_wrong_keys_are_an_error_and_not_tried_again(
+    wrong: str, code: str, planted_secret: PlantedSecret
+) -> None:
     """Whoever subscribes is told in the venue's words, and the venue is not asked a second time."""
-    async with SimulatedOkxVenue(("BTC-USDT",)) as venue, WebSocketManager() as manager:
+    credentials = attrs.evolve(planted_secret.credentials, **{wrong: planted_secret.value})
+    venue = SimulatedOkxVenue(("BTC-USDT",), credentials=planted_secret.credentials)
+    async with venue, WebSocketManager() as manager:
         await manager.add_exchange(config(venue, credentials=credentials))
         with pytest.raises(AuthenticationError) as caught:
             await manager.subscribe(SPOT, "order", "")
         assert code == caught.value.venue_code
+        planted_secret.check(caught.value, manager.get_stats())
+        planted_secret.check_reachable(caught.value, manager)
         await anyio.sleep(0.05)
         assert 1 == sum(session.target == "/ws/v5/private" for session in venue.sessions)
 

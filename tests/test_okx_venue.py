@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from bt_api_base.testing.garbage import GARBAGE_KINDS
+from bt_api_base.testing.okx_dialect import CREDENTIALS
 from bt_api_base.testing.okx_venue import SimulatedOkxVenue
 from tests.venue_peers import Client, MemoryClient, end_of, memory_client, open_client
 
@@ -49,8 +50,10 @@ async def ask(client: Client, operation: str, *arguments: Mapping[str, str], req
 def login(**changes: str) -> dict[str, str]:
     """Return the argument of a log-in that succeeds, changed."""
     timestamp = changes.get("timestamp", str(START))
-    sign = hmac.digest(b"okx-test-secret", f"{timestamp}GET/users/self/verify".encode(), hashlib.sha256)
-    words = {"apiKey": "okx-test-key", "passphrase": "okx-test-passphrase", "timestamp": timestamp}
+    parts = CREDENTIALS
+    assert parts.passphrase is not None
+    sign = hmac.digest(parts.secret.reveal().encode(), f"{timestamp}GET/users/self/verify".encode(), hashlib.sha256)
+    words = {"apiKey": parts.api_key.reveal(), "passphrase": parts.passphrase.reveal(), "timestamp": timestamp}
     return {**words, "sign": base64.b64encode(sign).decode(), **changes}
 
 

@@ -39,6 +39,7 @@ from bt_api_base.websocket_manager import WebSocketConfig, WebSocketManager
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bt_api_base.testing import PlantedSecret
     from bt_api_base.websocket_manager import Subscription
 
 pytestmark = pytest.mark.anyio
@@ -259,13 +260,15 @@ async def test_account_events_go_on_with_another_listen_key(tell: bool) -> None:
         assert first != venue.listen_keys.current
 
 
-async def test_wrong_api_key_is_not_tried_again() -> None:
+async def test_wrong_api_key_is_not_tried_again(planted_secret: PlantedSecret) -> None:
     """The consumer gets the venue's words, and the venue is left alone."""
     async with SimulatedUsdmVenue() as venue, WebSocketManager() as manager:
-        stranger = Credentials("another-key-0123456789", "s")
-        await manager.add_exchange(config(venue, credentials=stranger), adapter=adapters_for(venue))
+        stranger = config(venue, credentials=planted_secret.credentials)
+        await manager.add_exchange(stranger, adapter=adapters_for(venue))
         with pytest.raises(AuthenticationError) as caught:
             await manager.subscribe(SWAP, "order", "")
         assert -2015 == caught.value.venue_code
+        planted_secret.check(caught.value, manager.get_stats())
+        planted_secret.check_reachable(caught.value, manager)
         await anyio.sleep(0.05)
         assert ["POST"] == venue.listen_keys.requests

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qs, urlsplit
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from bt_api_base.testing.venue_faults import RequestFaults
     from bt_api_base.testing.venue_options import VenueOptions
 
-CREDENTIALS: Final = Credentials("binance-test-key-0123456789abcdef", "binance-test-secret-0123456789abcdef")
-"""What simulated venues accept."""
+CREDENTIALS: Final = Credentials(*(f"binance-{part}-{secrets.token_hex(12)}" for part in ("key", "secret")))
+"""What simulated venues accept: other values in each process, which are found where they should not be."""
 
 PRIVATE_PATH: Final = "/ws-api/v3"
 """Path of the WebSocket API."""

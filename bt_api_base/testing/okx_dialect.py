@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import secrets
 import time
 from collections import deque
 from itertools import count
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from bt_api_base.testing.venue_faults import RequestFaults
     from bt_api_base.testing.venue_options import VenueOptions
 
-CREDENTIALS: Final = Credentials("okx-test-key", "okx-test-secret", "okx-test-passphrase")
-"""What simulated venues accept."""
+CREDENTIALS: Final = Credentials(*(f"okx-{part}-{secrets.token_hex(12)}" for part in ("key", "secret", "passphrase")))
+"""What simulated venues accept: other values in each process, which are found where they should not be."""
 
 UID: Final = "1000001"
 """The account's number."""
