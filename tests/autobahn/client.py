@@ -71,7 +71,7 @@ async def _run_cases(url: str, agent: str, say: Callable[[str], object]) -> None
 async def _echo(url: str) -> None:
     """Send every message back, text as text and binary as binary; the server judges how this goes and ends."""
     try:
-        async with open_websocket(url, max_message_size=LARGEST, max_send_size=LARGEST) as ws:
+        async with open_websocket(url, max_message_size=LARGEST, max_send_size=LARGEST, connect_timeout=60.0) as ws:
             async for batch in ws.batches():
                 for message in batch:
                     await ws.send(message)
@@ -82,7 +82,7 @@ async def _echo(url: str) -> None:
 
 async def _ask(url: str) -> Any:
     """Return the server's answer to a question, which is the URL."""
-    async with open_websocket(url) as ws:
+    async with open_websocket(url, connect_timeout=60.0) as ws:
         return json.loads(await ws.receive())
 
 

@@ -98,7 +98,7 @@ def run_loop(loop: Loop, python2: Path, sections: Sequence[int], reports: Path) 
 
 
 async def _name_of(url: str) -> str:
-    async with open_websocket(f"{url}/getCaseCount") as ws:
+    async with open_websocket(f"{url}/getCaseCount", connect_timeout=60.0) as ws:
         return ws.response_headers["server"]
 
 
