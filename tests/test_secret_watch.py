@@ -64,8 +64,10 @@ LEAKS = {
     "assertion": ("", "assert 'short' == shown(Secret(VALUE))"),
     "expected exception": (
         "",
-        "with pytest.raises(BtApiError):\n"
-        "        error = BtApiError(); error.more = shown(Secret(VALUE)); raise BtApiError from error",
+        (
+            "with pytest.raises(BtApiError):\n"
+            "        error = BtApiError(); error.more = shown(Secret(VALUE)); raise BtApiError from error"
+        ),
     ),
     "held by a manager": ("", "anyio.run(held, VALUE)"),
     "cause": ("", "try:\n        raise KeyError(shown(Secret(VALUE)))\n    finally:\n        raise ValueError"),
@@ -77,7 +79,7 @@ HARMLESS = {
     "hidden": ("", "print(Secret(VALUE), Credentials('key', VALUE))"),
     "masked": ("capsys", "Secret(VALUE); get_logger('any').error(VALUE); assert '***' in capsys.readouterr().err"),
     "expected of others": ("", "with pytest.raises(ValueError):\n        raise ValueError(shown(Secret(VALUE)))"),
-    "held as a secret": ("", "Secret(VALUE); anyio.run(held, 'another value')"),
+    "held as a secret": ("", "Secret(VALUE); anyio.run(held, 'password')"),
     "short": ("", "print(Secret('password').reveal())"),
     "by chance": ("", "print(Secret('000000000000').reveal())"),
     "another test's": ("", "print(VALUE)"),
