@@ -64,6 +64,15 @@ os.environ["PATH"] = os.pathsep.join((os.environ["PATH"], *find_pyenv_pythons())
 OLDEST = next((version for version in PYTHONS if has_python(version)), PYTHONS[0])
 
 
+NOT_THOROUGH = ("-m", "not thorough")
+
+
+def which_tests(python: object) -> tuple[str, ...]:
+    """Return what chooses the tests for a Python: long searches are for the oldest and the newest there is."""
+    found = [version for version in PYTHONS if has_python(version)]
+    return () if python in {found[0], found[-1]} else NOT_THOROUGH
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, layout and the direction of imports."""
@@ -85,7 +94,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests on asyncio, asyncio with uvloop, and trio."""
     session.install("-e", ".[test]")
-    session.run("pytest", *WORKERS, *session.posargs)
+    session.run("pytest", *WORKERS, *which_tests(session.python), *session.posargs)
 
 
 @nox.session
@@ -102,7 +111,7 @@ def lowest(session: nox.Session) -> None:
     constraints.write_text("\n".join(lower_bounds()), encoding="utf-8")
     session.install("--constraint", str(constraints), ".[test]")
     session.run("python", "-I", "-c", "import bt_api_base.cli")  # the wheel, as opposed to the source tree
-    session.run("pytest", *WORKERS, *session.posargs)
+    session.run("pytest", *WORKERS, *NOT_THOROUGH, *session.posargs)
 
 
 @nox.session

@@ -21,6 +21,8 @@ from tests.binance_frames import all_handmade, recorded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.thorough
+
 MUTATIONS = int(os.environ.get("BT_API_FUZZ_MUTATIONS", "100000"))
 SEED = int(os.environ.get("BT_API_FUZZ_SEED", "20261122"))
 

@@ -27,6 +27,8 @@ from tests.test_binance_fuzz import MUTATIONS, SEED, mutate
 if TYPE_CHECKING:
     from bt_api_base.websocket.adapter import Decoded, StreamAdapter
 
+pytestmark = pytest.mark.thorough
+
 CONNECTIONS = [
     (BinanceSpotAdapter, "private", "binance_spot_private"),
     (BinanceUsdmAdapter, "private", "binance_usdm"),

@@ -16,7 +16,7 @@ from bt_api_base.websocket.adapter import Channel, Continuity, Decoded
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.thorough]
 
 CHANNELS = [("ticker", "BTC-USDT"), ("trade", "ETH-USDT"), ("depth_diff", "BTC-USDT", {"speed": 100})]
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bt_api_base.websocket.adapter import StreamAdapter
     from bt_api_base.websocket.dialling import Connector
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.thorough]
 
 EXCHANGE = "BINANCE___SPOT"
 MINUTE = 60.0

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     Venue = SimulatedAccountVenue | SimulatedOkxVenue | SimulatedUsdmVenue
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.thorough]
 
 USDM = "BINANCE___SWAP"
 FAST: dict[str, Any] = {"reconnect_interval": 0.02, "rotation_overlap": 0.0, "subscribe_timeout": 5.0}

@@ -31,6 +31,8 @@ from tests.test_binance_fuzz import JSON, MUTATIONS, SEED, containers_of, mutate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+pytestmark = pytest.mark.thorough
+
 ANSWERS = {"refused", "control", "event"}
 CONTROL = (Ack, Heartbeat, LoggedIn, LoginRefused, Malformed, Notice, Refusal, Unrecognized)
 MEANINGS = (*get_args(Event), *CONTROL)

@@ -307,6 +307,13 @@ class TestExcerpt:
         """A long payload is cut, and says so."""
         assert excerpt("x" * 300, limit=10) == "x" * 10 + "..."
 
+    @pytest.mark.parametrize("kept", range(8, len(SECRET)))
+    def test_registered_secret_that_is_cut_off(self, kept: int) -> None:
+        """Of a secret that the end of a text cuts in two, as a close frame's does, no part is shown."""
+        register_secret(SECRET)
+        assert "wrong key: ***" == redact_text(f"wrong key: {SECRET[:kept]}")
+        assert f"{SECRET[:7]} is a word" == redact_text(f"{SECRET[:7]} is a word")
+
     @given(start=st.integers(_redaction._EXCERPT_WINDOW - 110, _redaction._EXCERPT_WINDOW + 20))
     def test_registered_secret_at_the_end_of_the_window(self, start: int) -> None:
         """Of a secret that the window cuts in two, no part is shown."""
