@@ -172,7 +172,6 @@ class _KnownSecrets:
         self.longest = len(ordered[0]) if ordered else 0
         self.pattern = re.compile("|".join(ordered)) if ordered else None
 
-
     def without_cut_off(self, text: str) -> str:
         """Mask the beginning of a secret at the end of a text: a close frame, say, has room for 123 bytes only."""
         for value in self.values:
