@@ -68,9 +68,9 @@ NOT_THOROUGH = ("-m", "not thorough")
 
 
 def which_tests(python: object) -> tuple[str, ...]:
-    """Return what chooses the tests for a Python: long searches are for the oldest and the newest there is."""
-    found = [version for version in PYTHONS if has_python(version)]
-    return () if python in {found[0], found[-1]} else NOT_THOROUGH
+    """Return what chooses the tests for a Python: long searches are for the newest there is."""
+    newest = next((version for version in reversed(PYTHONS) if has_python(version)), PYTHONS[-1])
+    return () if python == newest else NOT_THOROUGH
 
 
 @nox.session
