@@ -34,8 +34,8 @@ __all__ = (
 Converter: TypeAlias = Callable[[Any, Any], Any]
 """Returns what a frame, and an item in it, hold for one purpose."""
 
-BAD: Final = (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError, LookupError, RecursionError)
-"""What foreign bytes can lead to."""
+BAD: Final = (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError, LookupError, RecursionError, SystemError)
+"""What foreign bytes can lead to. The last is msgspec 0.21's `convert` for numbers of hundreds of digits."""
 
 MISSING: Final = object()
 """What is at a path that leads nowhere."""
