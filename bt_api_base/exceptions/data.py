@@ -45,8 +45,8 @@ class DataParseError(BtApiError):
         **context: Unpack[ErrorContext],
     ) -> None:
         self.container_class = container_class
-        self.channel = redact_text(str(channel))
-        self.field = redact_text(str(field))
+        self.channel = excerpt(str(channel))  # what came may be named by what is broken in it
+        self.field = excerpt(str(field))
         self.payload = None if payload is None else excerpt(payload)
         super().__init__(detail, exchange_name=exchange_name, **context)
 
