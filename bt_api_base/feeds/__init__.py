@@ -1,0 +1,3 @@
+"""Feeds: everything between a strategy and a venue's REST API."""
+
+from __future__ import annotations
