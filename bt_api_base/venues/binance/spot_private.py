@@ -40,6 +40,11 @@ if TYPE_CHECKING:
 
 __all__ = (
     "DECODERS",
+    "ORDER_TYPES",
+    "SIDES",
+    "STATUSES",
+    "STOPS",
+    "TAKE_PROFITS",
     "TOPICS",
     "AccountPosition",
     "AssetBalance",
@@ -140,9 +145,9 @@ class BalanceUpdate(Struct, rename={"event_time": "E", "asset": "a", "delta": "d
     delta: Amount
 
 
-_SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
+SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
 
-_STATUSES = {
+STATUSES = {
     "NEW": OrderStatus.ACCEPTED,
     "PENDING_NEW": OrderStatus.ACCEPTED,  # part of an order list; it is in the book when its turn comes
     "PARTIALLY_FILLED": OrderStatus.PARTIAL,
@@ -154,7 +159,7 @@ _STATUSES = {
     "EXPIRED_IN_MATCH": OrderStatus.EXPIRED_IN_MATCH,
 }
 
-_ORDER_TYPES = {
+ORDER_TYPES = {
     "LIMIT": OrderType.LIMIT,
     "MARKET": OrderType.MARKET,
     "LIMIT_MAKER": OrderType.LIMIT_MAKER,
@@ -163,16 +168,16 @@ _ORDER_TYPES = {
     "TAKE_PROFIT": OrderType.TAKE_PROFIT,
     "TAKE_PROFIT_LIMIT": OrderType.TAKE_PROFIT_LIMIT,
 }
-_STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
-_TAKE_PROFITS = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
+STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
+TAKE_PROFITS = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
 
 
 def execution_report(data: ExecutionReport, symbols: SymbolTable, local_time: int) -> tuple[Event, ...]:
     """The order as it is now, and before it the fill that changed it, if one did."""
     symbol = symbols[data.symbol]
     server_time = nanoseconds(data.event_time)
-    side: Side = choose(_SIDES, data.side, "S")
-    order_type = _ORDER_TYPES.get(data.order_type, OrderType.UNKNOWN)
+    side: Side = choose(SIDES, data.side, "S")
+    order_type = ORDER_TYPES.get(data.order_type, OrderType.UNKNOWN)
     stop_price = optional_amount(data.stop_price)
     # On a cancel, the client id of the order is the original one; the other is the cancel request's.
     client_id = data.original_client_id or data.client_id or None
@@ -186,7 +191,7 @@ def execution_report(data: ExecutionReport, symbols: SymbolTable, local_time: in
         order_id,
         side,
         order_type,
-        choose(_STATUSES, data.status, "X"),
+        choose(STATUSES, data.status, "X"),
         order_size=optional_amount(data.quantity),
         order_price=optional_amount(data.price),
         executed_qty=Decimal(data.filled_quantity),
@@ -197,8 +202,8 @@ def execution_report(data: ExecutionReport, symbols: SymbolTable, local_time: in
         order_time_in_force=TimeInForce(data.time_in_force),
         # In hundredths of a percent.
         trailing_stop_callback_rate=None if data.trailing_delta is None else Decimal(data.trailing_delta).scaleb(-4),
-        stop_loss_trigger_price=stop_price if order_type in _STOPS else None,
-        take_profit_trigger_price=stop_price if order_type in _TAKE_PROFITS else None,
+        stop_loss_trigger_price=stop_price if order_type in STOPS else None,
+        take_profit_trigger_price=stop_price if order_type in TAKE_PROFITS else None,
     )
     if data.execution != "TRADE" or trade_id is None:
         return (order,)

@@ -29,6 +29,7 @@ from bt_api_base.containers import (
 )
 from bt_api_base.venues.binance.convert import nanoseconds
 from bt_api_base.venues.binance.private import Amount, PrivateDecoders, PrivateTopics, choose, optional_amount
+from bt_api_base.venues.binance.spot_private import SIDES
 from bt_api_base.venues.binance.usdm_convert import EXCHANGE_NAME, STATUSES
 from bt_api_base.venues.binance.wire import Combined, Identifier, Timestamp
 
@@ -41,7 +42,13 @@ if TYPE_CHECKING:
 __all__ = (
     "COMBINED_DECODERS",
     "DECODERS",
+    "MARGIN_TYPES",
+    "ORDER_TYPES",
+    "POSITION_SIDES",
+    "STOPS",
+    "TAKE_PROFITS",
     "TOPICS",
+    "TRIGGERS",
     "AccountBody",
     "AccountUpdate",
     "OrderBody",
@@ -171,10 +178,9 @@ class AccountUpdate(Struct, rename={"event_time": "E", "body": "a"}):
     body: AccountBody
 
 
-_SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
-_POSITION_SIDES = {"BOTH": PositionSide.NET, "LONG": PositionSide.LONG, "SHORT": PositionSide.SHORT}
+POSITION_SIDES = {"BOTH": PositionSide.NET, "LONG": PositionSide.LONG, "SHORT": PositionSide.SHORT}
 
-_ORDER_TYPES = {
+ORDER_TYPES = {
     "LIMIT": OrderType.LIMIT,
     "MARKET": OrderType.MARKET,
     "STOP": OrderType.STOP_LIMIT,
@@ -184,10 +190,10 @@ _ORDER_TYPES = {
     "TRAILING_STOP_MARKET": OrderType.TRAILING_STOP,
     "LIQUIDATION": OrderType.LIQUIDATION,
 }
-_STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
-_TAKE_PROFITS = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
-_TRIGGERS = {"CONTRACT_PRICE": TriggerPriceType.LAST, "MARK_PRICE": TriggerPriceType.MARK}
-_MARGIN_TYPES = {"cross": MarginType.CROSS, "crossed": MarginType.CROSS, "isolated": MarginType.ISOLATED}
+STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
+TAKE_PROFITS = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
+TRIGGERS = {"CONTRACT_PRICE": TriggerPriceType.LAST, "MARK_PRICE": TriggerPriceType.MARK}
+MARGIN_TYPES = {"cross": MarginType.CROSS, "crossed": MarginType.CROSS, "isolated": MarginType.ISOLATED}
 
 _INCOME_TYPES = {
     "FUNDING_FEE": IncomeType.FUNDING_FEE,
@@ -207,8 +213,8 @@ def order_update(data: OrderUpdate, symbols: SymbolTable, local_time: int) -> tu
     body = data.body
     symbol = symbols[body.symbol]
     server_time = nanoseconds(data.event_time)
-    side: Side = choose(_SIDES, body.side, "o.S")
-    position_side = _POSITION_SIDES.get(body.position_side, PositionSide.UNKNOWN)
+    side: Side = choose(SIDES, body.side, "o.S")
+    position_side = POSITION_SIDES.get(body.position_side, PositionSide.UNKNOWN)
     order_id = str(body.order_id)
     last_quantity = optional_amount(body.last_quantity)
     # A liquidation is executed without being called a trade.
@@ -241,18 +247,18 @@ def order_update(data: OrderUpdate, symbols: SymbolTable, local_time: int) -> tu
 
 def _order(data: OrderUpdate, symbol: str, trade_id: str | None, local_time: int) -> Order:
     body = data.body
-    order_type = _ORDER_TYPES.get(body.order_type, OrderType.UNKNOWN)
-    origin = _ORDER_TYPES.get(body.original_type, OrderType.UNKNOWN) if body.original_type else None
+    order_type = ORDER_TYPES.get(body.order_type, OrderType.UNKNOWN)
+    origin = ORDER_TYPES.get(body.original_type, OrderType.UNKNOWN) if body.original_type else None
     kind = order_type if origin is None else origin
     stop_price = optional_amount(body.stop_price)
-    trigger = _TRIGGERS.get(body.working_type, TriggerPriceType.UNKNOWN) if body.working_type else None
+    trigger = TRIGGERS.get(body.working_type, TriggerPriceType.UNKNOWN) if body.working_type else None
     return Order(
         EXCHANGE_NAME,
         symbol,
         nanoseconds(data.event_time),
         local_time,
         str(body.order_id),
-        choose(_SIDES, body.side, "o.S"),
+        choose(SIDES, body.side, "o.S"),
         order_type,
         choose(STATUSES, body.status, "o.X"),
         order_size=optional_amount(body.quantity),
@@ -265,16 +271,16 @@ def _order(data: OrderUpdate, symbol: str, trade_id: str | None, local_time: int
         order_time=nanoseconds(body.transaction_time) if body.execution == "NEW" else None,
         order_time_in_force=TimeInForce(body.time_in_force),
         origin_order_type=origin,
-        position_side=_POSITION_SIDES.get(body.position_side, PositionSide.UNKNOWN),
+        position_side=POSITION_SIDES.get(body.position_side, PositionSide.UNKNOWN),
         reduce_only=body.reduce_only,
         close_position=body.close_position,
         trailing_stop_trigger_price=optional_amount(body.activation_price) if kind is OrderType.TRAILING_STOP else None,
         trailing_stop_callback_rate=_percent(body.callback_rate) if kind is OrderType.TRAILING_STOP else None,
         trailing_stop_trigger_price_type=trigger if kind is OrderType.TRAILING_STOP else None,
-        stop_loss_trigger_price=stop_price if kind in _STOPS else None,
-        stop_loss_trigger_price_type=trigger if kind in _STOPS else None,
-        take_profit_trigger_price=stop_price if kind in _TAKE_PROFITS else None,
-        take_profit_trigger_price_type=trigger if kind in _TAKE_PROFITS else None,
+        stop_loss_trigger_price=stop_price if kind in STOPS else None,
+        stop_loss_trigger_price_type=trigger if kind in STOPS else None,
+        take_profit_trigger_price=stop_price if kind in TAKE_PROFITS else None,
+        take_profit_trigger_price_type=trigger if kind in TAKE_PROFITS else None,
     )
 
 
@@ -309,12 +315,12 @@ def account_update(data: AccountUpdate, symbols: SymbolTable, local_time: int) -
             symbols[row.symbol],
             server_time,
             local_time,
-            choose(_POSITION_SIDES, row.side, "a.P[].ps"),
+            choose(POSITION_SIDES, row.side, "a.P[].ps"),
             Decimal(row.volume),
             optional_amount(row.entry_price),
             position_unrealized_pnl=None if row.unrealized is None else Decimal(row.unrealized),
             position_realized_pnl=None if row.realized is None else Decimal(row.realized),
-            margin_type=_MARGIN_TYPES.get(row.margin_type, MarginType.UNKNOWN) if row.margin_type else None,
+            margin_type=MARGIN_TYPES.get(row.margin_type, MarginType.UNKNOWN) if row.margin_type else None,
         )
         for row in body.positions
     )
