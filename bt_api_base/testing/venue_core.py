@@ -118,6 +118,7 @@ class VenueCore(AsyncContextManagerMixin):
             self._silent_until = -math.inf
             self._unanswered.clear()
             self._late_replies.clear()
+            self._stopped()
         if failure is not None:
             raise failure
 
@@ -125,6 +126,9 @@ class VenueCore(AsyncContextManagerMixin):
 
     def _start(self, tasks: TaskGroup) -> None:
         """Start what the venue does by itself."""
+
+    def _stopped(self) -> None:
+        """Clean up after what the venue did by itself; all its tasks have ended."""
 
     def _publish(self, feed: Feed, event_id: int | None, event: Event, *, to: VenueConnection | None = None) -> None:
         """Send an event to whoever listens to a stream, unless a fault says otherwise.
