@@ -10,7 +10,7 @@ from typing_extensions import Self, override
 
 from bt_api_base._redaction import MASK, forget_secret, register_secret
 
-__all__ = ("Secret",)
+__all__ = ("Secret", "text_of")
 
 _MIN_MASKED: Final = 12
 """Shorter texts are not masked by value: they may be words, as the ``password`` of an example is."""
@@ -108,3 +108,8 @@ class Secret:
     def __getstate__(self) -> NoReturn:
         # Since Python 3.11 every object has it, and hands out its slots, also to those that serialize without pickle.
         self.__reduce__()
+
+
+def text_of(secret: Secret | str) -> str:
+    """Return the text of a secret that may be plain text already."""
+    return secret.reveal() if isinstance(secret, Secret) else secret

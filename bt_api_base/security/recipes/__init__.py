@@ -26,6 +26,18 @@ from bt_api_base.security.recipes.binance import (
     binance_websocket_payload,
     binance_websocket_signature,
 )
+from bt_api_base.security.recipes.bybit import bybit_request
+from bt_api_base.security.recipes.coinbase import (
+    coinbase_exchange_request,
+    coinbase_exchange_signature,
+    coinbase_request,
+    coinbase_token,
+)
+from bt_api_base.security.recipes.gate import gate_channel_signature, gate_request
+from bt_api_base.security.recipes.gemini import gemini_request
+from bt_api_base.security.recipes.htx import htx_request
+from bt_api_base.security.recipes.kraken import kraken_request
+from bt_api_base.security.recipes.nonce import Nonce
 from bt_api_base.security.recipes.okx import okx_login_signature, okx_request, okx_signature
 from bt_api_base.security.recipes.signed_request import (
     ParameterValue,
@@ -37,6 +49,7 @@ from bt_api_base.security.recipes.signed_request import (
 )
 
 __all__ = (
+    "Nonce",
     "ParameterValue",
     "Recipe",
     "RequestToSign",
@@ -45,7 +58,17 @@ __all__ = (
     "binance_request",
     "binance_websocket_payload",
     "binance_websocket_signature",
+    "bybit_request",
+    "coinbase_exchange_request",
+    "coinbase_exchange_signature",
+    "coinbase_request",
+    "coinbase_token",
+    "gate_channel_signature",
+    "gate_request",
+    "gemini_request",
+    "htx_request",
     "iso_milliseconds",
+    "kraken_request",
     "okx_login_signature",
     "okx_request",
     "okx_signature",

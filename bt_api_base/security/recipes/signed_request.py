@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, NoReturn, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeAlias, cast
 from urllib.parse import quote
 
 import attrs
@@ -113,8 +113,9 @@ def percent_encoded(parameters: Mapping[str, ParameterValue] | Iterable[tuple[st
     Raises:
         TypeError: A value is neither text, an integer nor a boolean.
     """
-    pairs = parameters.items() if isinstance(parameters, Mapping) else parameters
-    return "&".join(f"{quote(name, '')}={quote(parameter_text(name, value), '')}" for name, value in pairs)
+    if isinstance(parameters, Mapping):
+        parameters = cast("Mapping[str, ParameterValue]", parameters).items()
+    return "&".join(f"{quote(name, '')}={quote(parameter_text(name, value), '')}" for name, value in parameters)
 
 
 def parameter_text(name: str, value: object) -> str:
