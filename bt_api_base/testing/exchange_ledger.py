@@ -1,0 +1,180 @@
+"""What the account of a simulated exchange holds, and how orders and fills change it: exactly, to the last digit."""
+
+from __future__ import annotations
+
+from decimal import ROUND_DOWN, Decimal
+from typing import TYPE_CHECKING, Final, Protocol
+
+import attrs
+
+from bt_api_base.containers.decimals import decimal_text, quantize, to_decimal
+from bt_api_base.containers.enums import OrderType, Side
+from bt_api_base.testing.exchange_orders import ATOM, Holding, Rejection, RejectReason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bt_api_base.containers.instrument import Instrument
+    from bt_api_base.testing.exchange_book import Take
+    from bt_api_base.testing.exchange_orders import ExchangeOrder
+
+__all__ = ("Ledger", "Settlement", "SpotLedger", "add_amount")
+
+_ZERO: Final = Decimal(0)
+
+
+@attrs.frozen
+class Settlement:
+    """What a fill did to the account.
+
+    Attributes:
+        fee: What it cost.
+        fee_currency: What the fee was taken of.
+        realized: What closing a position brought.
+        currencies: What was paid, got or locked.
+    """
+
+    fee: Decimal
+    fee_currency: str
+    realized: Decimal
+    currencies: tuple[str, ...]
+
+
+class Ledger(Protocol):
+    """What holds, locks and pays."""
+
+    balances: dict[str, Holding]
+    """By currency."""
+    crowd: dict[str, Decimal]
+    """What the others in the market got, by currency; negative: gave."""
+    fees: dict[str, Decimal]
+    """What the exchange got, by currency."""
+
+    def deposit(self, currency: str, amount: Decimal) -> None:
+        """Add to what the account holds; a negative amount takes away."""
+        ...
+
+    def admit(self, order: ExchangeOrder, takes: Sequence[Take], rest: Decimal) -> None:
+        """Go on if the account can pay for an order.
+
+        Args:
+            order: The order; not in the book.
+            takes: What it is going to take.
+            rest: How much of it is going to rest in the book.
+
+        Raises:
+            Rejection: It cannot.
+        """
+        ...
+
+    def open(self, order: ExchangeOrder, takes: Sequence[Take], rest: Decimal) -> tuple[str, ...]:
+        """Lock what an order needs, instead of what it had locked, and return the currencies that changed."""
+        ...
+
+    def settle(self, order: ExchangeOrder, price: Decimal, quantity: Decimal, *, is_maker: bool) -> Settlement:
+        """Pay for a fill; called before the order counts it."""
+        ...
+
+    def update(self, order: ExchangeOrder) -> tuple[str, ...]:
+        """Lock what is still needed now that an order has changed, and return the currencies that changed."""
+        ...
+
+
+class SpotLedger:
+    """The ledger of a spot market: an order locks what it pays with, and the fee is taken of what it gets.
+
+    Args:
+        instruments: By symbol.
+        balances: What the account has, by currency.
+        maker_fee: Part of what is received that a maker pays.
+        taker_fee: The same for a taker.
+    """
+
+    def __init__(
+        self,
+        instruments: Mapping[str, Instrument],
+        balances: Mapping[str, Decimal | str],
+        maker_fee: Decimal,
+        taker_fee: Decimal,
+    ) -> None:
+        self._instruments = instruments
+        self._maker_fee = maker_fee
+        self._taker_fee = taker_fee
+        self.balances = {currency: Holding(to_decimal(amount)) for currency, amount in balances.items()}
+        self.crowd: dict[str, Decimal] = {}
+        self.fees: dict[str, Decimal] = {}
+
+    def deposit(self, currency: str, amount: Decimal) -> None:
+        """See `Ledger.deposit`."""
+        self._holding(currency).free += amount
+
+    def admit(self, order: ExchangeOrder, takes: Sequence[Take], rest: Decimal) -> None:
+        """See `Ledger.admit`."""
+        currency, needed = self._needed(order, takes, rest)
+        holding = self.balances.get(currency)
+        available = order.reserved + (holding.free if holding else _ZERO)
+        if needed > available:
+            raise Rejection(
+                RejectReason.FUNDS, f"{decimal_text(needed)} {currency} needed, {decimal_text(available)} available"
+            )
+
+    def open(self, order: ExchangeOrder, takes: Sequence[Take], rest: Decimal) -> tuple[str, ...]:
+        """See `Ledger.open`."""
+        currency, needed = self._needed(order, takes, rest)
+        return self._reserve(order, currency, needed)
+
+    def settle(self, order: ExchangeOrder, price: Decimal, quantity: Decimal, *, is_maker: bool) -> Settlement:
+        """See `Ledger.settle`."""
+        instrument = self._instruments[order.symbol]
+        base, quote = instrument.base_currency, instrument.quote_currency
+        buys = order.side is Side.BUY
+        amount = price * quantity
+        paid, got = (amount, quantity) if buys else (quantity, amount)
+        paid_currency, got_currency = (quote, base) if buys else (base, quote)
+        fee = quantize(got * (self._maker_fee if is_maker else self._taker_fee), ATOM, ROUND_DOWN)
+        # A limit order that buys for less than its limit has locked too much.
+        used = order.price * quantity if buys and order.price is not None else paid
+        holding = self._holding(paid_currency)
+        holding.locked -= used
+        holding.free += used - paid
+        order.reserved -= used
+        self._holding(got_currency).free += got - fee
+        add_amount(self.fees, got_currency, fee)
+        add_amount(self.crowd, paid_currency, paid)
+        add_amount(self.crowd, got_currency, -got)
+        return Settlement(fee, got_currency, _ZERO, (base, quote))
+
+    def update(self, order: ExchangeOrder) -> tuple[str, ...]:
+        """See `Ledger.update`."""
+        if order.is_open:
+            return ()
+        instrument = self._instruments[order.symbol]
+        currency = instrument.quote_currency if order.side is Side.BUY else instrument.base_currency
+        return self._reserve(order, currency, _ZERO)
+
+    def _reserve(self, order: ExchangeOrder, currency: str, needed: Decimal) -> tuple[str, ...]:
+        more, order.reserved = needed - order.reserved, needed
+        if not more:
+            return ()
+        holding = self._holding(currency)
+        holding.free -= more
+        holding.locked += more
+        return (currency,)
+
+    def _needed(self, order: ExchangeOrder, takes: Sequence[Take], rest: Decimal) -> tuple[str, Decimal]:
+        """Return the currency that an order pays with, and how much it locks."""
+        instrument = self._instruments[order.symbol]
+        taken = sum((take.quantity for take in takes), _ZERO)
+        if order.side is Side.SELL:
+            return instrument.base_currency, taken + rest
+        if order.order_type is OrderType.MARKET or order.price is None:
+            return instrument.quote_currency, sum((take.price * take.quantity for take in takes), _ZERO)
+        return instrument.quote_currency, order.price * (taken + rest)
+
+    def _holding(self, currency: str) -> Holding:
+        return self.balances.setdefault(currency, Holding())
+
+
+def add_amount(amounts: dict[str, Decimal], currency: str, amount: Decimal) -> None:
+    """Add to an amount by currency."""
+    amounts[currency] = amounts.get(currency, _ZERO) + amount
