@@ -18,7 +18,7 @@ _PATH: Final = re.compile(r" - at `(.*)`$", re.DOTALL)
 
 @lru_cache(maxsize=1024)
 def _decoder(result: Any) -> msgspec.json.Decoder[Any]:  # noqa: ANN401 - any type at all
-    return msgspec.json.Decoder(result)
+    return msgspec.json.Decoder(result, strict=False)  # venues write numbers as text
 
 
 def decode_body(body: bytes, result: Any, *, exchange_name: str, what: str) -> Any:  # noqa: ANN401 - any type at all
