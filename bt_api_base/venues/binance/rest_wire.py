@@ -21,11 +21,13 @@ __all__ = (
     "AggregateTrade",
     "AssetBalance",
     "BookTicker",
+    "CanceledList",
     "CommissionRates",
     "Depth",
+    "Done",
     "ExchangeInfo",
-    "Filter",
     "FillRow",
+    "Filter",
     "KlineRow",
     "OrderFill",
     "OrderRow",
@@ -243,6 +245,19 @@ class OrderRow(
     original_type: str = ""
     activation_price: Amount = "0"
     callback_rate: Amount | None = None
+
+
+class CanceledList(Struct, rename={"reports": "orderReports"}):
+    """An order list among what ``DELETE /openOrders`` canceled."""
+
+    reports: tuple[OrderRow, ...]
+
+
+class Done(Struct):
+    """The answer to what has no other: ``{"code": 200, "msg": "The operation … is done."}``."""
+
+    code: int = 200
+    msg: str = ""
 
 
 class FillRow(Struct, rename="camel"):
