@@ -56,7 +56,7 @@ class BinanceSpotApi(BinanceApi):
     max_klines = 1000
     max_depth = 5000
     open_orders_weight = SPOT_OPEN_ORDERS_WEIGHT
-    fills_of_order_weight = SPOT_FILLS_OF_ORDER_WEIGHT
+    fills_of_order_weight: ClassVar[int | None] = SPOT_FILLS_OF_ORDER_WEIGHT
     capabilities: ClassVar[frozenset[Capability]] = frozenset({
         Capability.GET_TICK,
         Capability.GET_DEPTH,

@@ -33,7 +33,22 @@ if TYPE_CHECKING:
 
     from bt_api_base.venues.okx import private_wire as wire
 
-__all__ = ("accounts", "balances_and_positions", "orders", "positions")
+__all__ = (
+    "ORDER_TYPES",
+    "ROLES",
+    "account_of",
+    "accounts",
+    "balance",
+    "balances_and_positions",
+    "decimal_of",
+    "nanoseconds",
+    "negated",
+    "order",
+    "orders",
+    "position",
+    "positions",
+    "required",
+)
 
 _MS = 1_000_000
 
@@ -45,7 +60,7 @@ _STATES = {
     "mmp_canceled": OrderStatus.MMP_CANCELED,
 }
 
-_ORDER_TYPES: dict[str, tuple[OrderType, TimeInForce | None]] = {
+ORDER_TYPES: dict[str, tuple[OrderType, TimeInForce | None]] = {
     "market": (OrderType.MARKET, None),
     "limit": (OrderType.LIMIT, TimeInForce.GTC),
     "post_only": (OrderType.LIMIT_MAKER, TimeInForce.GTX),
@@ -61,7 +76,7 @@ _ORDER_TYPES: dict[str, tuple[OrderType, TimeInForce | None]] = {
 _BY_THE_VENUE = ("full_liquidation", "partial_liquidation", "adl")
 """Categories of orders that the venue itself sends."""
 
-_ROLES = {"M": LiquidityType.MAKER, "T": LiquidityType.TAKER}
+ROLES = {"M": LiquidityType.MAKER, "T": LiquidityType.TAKER}
 
 _AT_MARKET = "-1"
 """What stands for the price of a stop that becomes a market order."""
@@ -70,7 +85,12 @@ _TOTALS = "USD"
 """Currency in which an account's totals are given."""
 
 
-def _decimal(text: str, field: str) -> Decimal | None:
+def decimal_of(text: str, field: str) -> Decimal | None:
+    """Read a number; ``None`` where none applies.
+
+    Raises:
+        FieldError: It is no number.
+    """
     if text == "":
         return None
     try:
@@ -79,8 +99,13 @@ def _decimal(text: str, field: str) -> Decimal | None:
         raise FieldError(field, str(error)) from None
 
 
-def _required(text: str, field: str) -> Decimal:
-    number = _decimal(text, field)
+def required(text: str, field: str) -> Decimal:
+    """Read a number that has to be there.
+
+    Raises:
+        FieldError: It is no number.
+    """
+    number = decimal_of(text, field)
     if number is None:
         raise FieldError(field, "expected a number")
     return number
@@ -88,21 +113,22 @@ def _required(text: str, field: str) -> Decimal:
 
 def _not_zero(text: str, field: str) -> Decimal | None:
     """Read a number that the venue gives as zero where there is none."""
-    return _decimal(text, field) or None
+    return decimal_of(text, field) or None
 
 
-def _negated(text: str, field: str) -> Decimal | None:
+def negated(text: str, field: str) -> Decimal | None:
     """Read a fee: the venue's is negative where it is charged, ours where it is a rebate."""
-    number = _decimal(text, field)
+    number = decimal_of(text, field)
     return None if number is None else number.copy_negate() if number else number
 
 
-def _nanoseconds(value: int | str) -> int | None:
+def nanoseconds(value: int | str) -> int | None:
+    """Convert one of the venue's times; ``None`` where none applies."""
     return None if isinstance(value, str) else value * _MS
 
 
 def _price(text: str, field: str) -> Decimal | None:
-    return None if text == _AT_MARKET else _decimal(text, field)
+    return None if text == _AT_MARKET else decimal_of(text, field)
 
 
 def orders(
@@ -115,43 +141,48 @@ def orders(
     """
     events: list[Event] = []
     for data in frame.data:
-        events.append(_order(data, exchange_name, local_time))
+        events.append(order(data, exchange_name, local_time))
         if data.trade_id and _not_zero(data.fill_size, "fillSz") is not None:
             events.append(_fill(data, exchange_name, local_time))
     return tuple(events)
 
 
-def _order(data: wire.OrderData, exchange_name: str, local_time: int) -> Order:
+def order(data: wire.OrderData, exchange_name: str, local_time: int) -> Order:
+    """Convert an order, whether it came by itself or was asked for.
+
+    Raises:
+        FieldError: Its state is a word that nobody knows, or what should be a number is none.
+    """
     status = _STATES.get(data.state)
     if status is None:
         raise FieldError("state", f"unknown state of an order: {excerpt(data.state, 40)!r}")
-    order_type, time_in_force = _ORDER_TYPES.get(data.order_type, (OrderType.UNKNOWN, None))
-    executed = _decimal(data.filled_size, "accFillSz")
+    order_type, time_in_force = ORDER_TYPES.get(data.order_type, (OrderType.UNKNOWN, None))
+    executed = decimal_of(data.filled_size, "accFillSz")
     return Order(
         exchange_name,
         data.symbol,
-        _nanoseconds(data.updated_at) or 0,
+        nanoseconds(data.updated_at) or 0,
         local_time,
         data.order_id,
         data.side,
         OrderType.LIQUIDATION if data.category in _BY_THE_VENUE else order_type,
         status,
-        None if _is_by_amount(data) else _decimal(data.size, "sz"),
+        None if _is_by_amount(data) else decimal_of(data.size, "sz"),
         _price(data.price, "px"),
         _not_zero(data.average_price, "avgPx"),
         executed,
         None,
         data.client_order_id or None,
         data.trade_id or None,
-        _nanoseconds(data.created_at),
+        nanoseconds(data.created_at),
         time_in_force,
         position_side=PositionSide(data.position_side) if data.position_side else None,
         reduce_only=None if data.reduce_only == "" else data.reduce_only,
         stop_loss_price=_price(data.stop_loss_price, "slOrdPx"),
-        stop_loss_trigger_price=_decimal(data.stop_loss_trigger_price, "slTriggerPx"),
+        stop_loss_trigger_price=decimal_of(data.stop_loss_trigger_price, "slTriggerPx"),
         stop_loss_trigger_price_type=_trigger(data.stop_loss_trigger_price, data.stop_loss_trigger_type),
         take_profit_price=_price(data.take_profit_price, "tpOrdPx"),
-        take_profit_trigger_price=_decimal(data.take_profit_trigger_price, "tpTriggerPx"),
+        take_profit_trigger_price=decimal_of(data.take_profit_trigger_price, "tpTriggerPx"),
         take_profit_trigger_price_type=_trigger(data.take_profit_trigger_price, data.take_profit_trigger_type),
     )
 
@@ -169,45 +200,64 @@ def _is_by_amount(data: wire.OrderData) -> bool:
 
 
 def _fill(data: wire.OrderData, exchange_name: str, local_time: int) -> Fill:
-    time = _nanoseconds(data.fill_time) or _nanoseconds(data.updated_at) or 0
+    time = nanoseconds(data.fill_time) or nanoseconds(data.updated_at) or 0
     return Fill(
         exchange_name,
         data.symbol,
-        _nanoseconds(data.updated_at) or 0,
+        nanoseconds(data.updated_at) or 0,
         local_time,
         data.trade_id,
         data.order_id,
         data.side,
-        _required(data.fill_price, "fillPx"),
-        _required(data.fill_size, "fillSz"),
+        required(data.fill_price, "fillPx"),
+        required(data.fill_size, "fillSz"),
         time,
         data.client_order_id or None,
-        _negated(data.fill_fee, "fillFee"),
+        negated(data.fill_fee, "fillFee"),
         data.fill_fee_currency or None,
-        _ROLES.get(data.fill_role),
+        ROLES.get(data.fill_role),
         None,
-        _decimal(data.filled_size, "accFillSz"),
+        decimal_of(data.filled_size, "accFillSz"),
         PositionSide(data.position_side) if data.position_side else None,
-        _decimal(data.fill_profit, "fillPnl"),
+        decimal_of(data.fill_profit, "fillPnl"),
     )
 
 
-def _balance(
+def balance(
     data: wire.BalanceDetail, exchange_name: str, local_time: int, account: str | None, pushed_at: int | str = ""
 ) -> Balance:
+    """Convert what an account holds of one currency."""
     return Balance(
         exchange_name,
         data.currency,
-        _nanoseconds(data.updated_at) or _nanoseconds(pushed_at) or 0,
+        nanoseconds(data.updated_at) or nanoseconds(pushed_at) or 0,
         local_time,
-        _required(data.cash, "cashBal"),
-        _decimal(data.available or data.available_equity, "availBal"),
-        _decimal(data.frozen, "frozenBal"),
-        _decimal(data.unrealized_profit, "upl"),
-        _decimal(data.maintenance_margin, "mmr"),
-        _decimal(data.order_margin, "ordFrozen"),
-        interest=_decimal(data.interest, "interest"),
+        required(data.cash, "cashBal"),
+        decimal_of(data.available or data.available_equity, "availBal"),
+        decimal_of(data.frozen, "frozenBal"),
+        decimal_of(data.unrealized_profit, "upl"),
+        decimal_of(data.maintenance_margin, "mmr"),
+        decimal_of(data.order_margin, "ordFrozen"),
+        interest=decimal_of(data.interest, "interest"),
         account_id=account,
+    )
+
+
+def account_of(data: wire.AccountData, exchange_name: str, local_time: int, account: str | None) -> Account:
+    """Convert an account, with the balances that came with it. Its totals are in dollars."""
+    return Account(
+        exchange_name,
+        _TOTALS,
+        nanoseconds(data.updated_at) or 0,
+        local_time,
+        account,
+        total_margin=decimal_of(data.equity, "totalEq"),
+        total_used_margin=decimal_of(data.initial_margin, "imr"),
+        total_maintain_margin=decimal_of(data.maintenance_margin, "mmr"),
+        total_available_margin=decimal_of(data.available_equity, "availEq"),
+        total_open_order_initial_margin=decimal_of(data.order_margin, "ordFroz"),
+        total_unrealized_profit=decimal_of(data.unrealized_profit, "upl"),
+        balances=tuple([balance(detail, exchange_name, local_time, account) for detail in data.details]),
     )
 
 
@@ -215,51 +265,35 @@ def accounts(
     frame: wire.PrivateFrame[wire.AccountData], exchange_name: str, symbol: str, local_time: int
 ) -> tuple[Event, ...]:
     """The account with the balances that the message has, and after it each of these balances by itself."""
-    account = frame.arg.uid or None
     events: list[Event] = []
     for data in frame.data:
-        balances = tuple([_balance(detail, exchange_name, local_time, account) for detail in data.details])
-        events.append(
-            Account(
-                exchange_name,
-                _TOTALS,
-                _nanoseconds(data.updated_at) or 0,
-                local_time,
-                account,
-                total_margin=_decimal(data.equity, "totalEq"),
-                total_used_margin=_decimal(data.initial_margin, "imr"),
-                total_maintain_margin=_decimal(data.maintenance_margin, "mmr"),
-                total_available_margin=_decimal(data.available_equity, "availEq"),
-                total_open_order_initial_margin=_decimal(data.order_margin, "ordFroz"),
-                total_unrealized_profit=_decimal(data.unrealized_profit, "upl"),
-                balances=balances,
-            )
-        )
-        events.extend(balances)
+        account = account_of(data, exchange_name, local_time, frame.arg.uid or None)
+        events += [account, *account.balances]
     return tuple(events)
 
 
-def _position(
+def position(
     data: wire.PositionData, exchange_name: str, local_time: int, account: str | None, pushed_at: int | str = ""
 ) -> Position:
+    """Convert a position; a volume of zero is one that was closed."""
     return Position(
         exchange_name,
         data.symbol,
-        _nanoseconds(data.updated_at) or _nanoseconds(data.pushed_at) or _nanoseconds(pushed_at) or 0,
+        nanoseconds(data.updated_at) or nanoseconds(data.pushed_at) or nanoseconds(pushed_at) or 0,
         local_time,
         PositionSide(data.side),
-        _required(data.size, "pos"),
-        _decimal(data.average_price, "avgPx"),
-        _decimal(data.mark_price, "markPx"),
-        _decimal(data.liquidation_price, "liqPx"),
-        _decimal(data.unrealized_profit, "upl"),
-        _decimal(data.realized_profit, "realizedPnl"),
-        _negated(data.fee, "fee"),
-        _decimal(data.funding, "fundingFee"),
-        _decimal(data.leverage, "lever"),
+        required(data.size, "pos"),
+        decimal_of(data.average_price, "avgPx"),
+        decimal_of(data.mark_price, "markPx"),
+        decimal_of(data.liquidation_price, "liqPx"),
+        decimal_of(data.unrealized_profit, "upl"),
+        decimal_of(data.realized_profit, "realizedPnl"),
+        negated(data.fee, "fee"),
+        decimal_of(data.funding, "fundingFee"),
+        decimal_of(data.leverage, "lever"),
         MarginType(data.margin_mode) if data.margin_mode else None,
-        initial_margin=_decimal(data.initial_margin or data.isolated_margin, "imr"),
-        maintain_margin=_decimal(data.maintenance_margin, "mmr"),
+        initial_margin=decimal_of(data.initial_margin or data.isolated_margin, "imr"),
+        maintain_margin=decimal_of(data.maintenance_margin, "mmr"),
         position_id=data.position_id or None,
         account_id=account,
     )
@@ -270,7 +304,7 @@ def positions(
 ) -> tuple[Event, ...]:
     """Positions; a volume of zero is one that was closed."""
     account = frame.arg.uid or None
-    return tuple([_position(data, exchange_name, local_time, account) for data in frame.data])
+    return tuple([position(data, exchange_name, local_time, account) for data in frame.data])
 
 
 def balances_and_positions(
@@ -280,6 +314,6 @@ def balances_and_positions(
     account = frame.arg.uid or None
     events: list[Event] = []
     for data in frame.data:
-        events += [_balance(item, exchange_name, local_time, account, data.pushed_at) for item in data.balances]
-        events += [_position(item, exchange_name, local_time, account, data.pushed_at) for item in data.positions]
+        events += [balance(item, exchange_name, local_time, account, data.pushed_at) for item in data.balances]
+        events += [position(item, exchange_name, local_time, account, data.pushed_at) for item in data.positions]
     return tuple(events)
