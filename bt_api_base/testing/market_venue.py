@@ -172,6 +172,14 @@ class MarketVenue(Venue):
             step: What happened.
         """
 
+    def _note_bars(self, hub: Hub, closed: tuple[ClosedBar, ...]) -> None:
+        """Take note of bars that have ended between steps, whoever listens.
+
+        Args:
+            hub: The market.
+            closed: The bars, in the order of their intervals and times.
+        """
+
     def _follow_bars(self, hub: Hub, closed: tuple[ClosedBar, ...]) -> None:
         """Publish bars that have ended; called before what came after them.
 
@@ -260,20 +268,21 @@ class MarketVenue(Venue):
                 self._pass_period()
         self._market_ns = max(self._market_ns, end_ns)
 
-    def _take_step(self, hub: Hub) -> None:
+    def _take_step(self, hub: Hub) -> MarketStep:
         self._steps += 1
         step = hub.market.step(self._stamp_us())
-        if not hub.feeds.by_channel:
-            return
-        if step.closed_bars:
-            self._follow_bars(hub, step.closed_bars)
-        self._follow_step(hub, step)
+        if hub.feeds.by_channel:
+            if step.closed_bars:
+                self._follow_bars(hub, step.closed_bars)
+            self._follow_step(hub, step)
+        return step
 
     def _pass_period(self) -> None:
         self._periods += 1
         for hub in self._periodic:
             closed = hub.market.advance(self._stamp_us())
             if closed:
+                self._note_bars(hub, closed)
                 self._follow_bars(hub, closed)
             self._follow_period(hub, self._periods)
         if self._all_markets.by_channel:

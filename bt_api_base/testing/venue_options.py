@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 from bt_api_base.testing.peer import DEFAULT_MAX_OUTGOING_BYTES, ServerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 class VenueOptions(TypedDict, total=False):
@@ -60,6 +60,22 @@ class VenueOptions(TypedDict, total=False):
     """Size of the operating system's send buffer. Default None: the system's."""
     compression: bool
     """Whether permessage-deflate is accepted. Default False."""
+    balances: Mapping[str, str]
+    """What the account has to begin with, by currency. Default 100,000 of what prices are in, and of margins, and 10 of
+    everything else."""
+    maker_fee: str
+    """Part that a maker pays. Default the venue's."""
+    taker_fee: str
+    """The same for a taker."""
+    leverage: int
+    """Value of a position over the margin that it locks, of contracts. Default 10."""
+    rest_port: int
+    """Port to answer REST requests at. Default 0: the system chooses."""
+    weight_limit: int
+    """Weight of requests that an address has in a minute. Default the venue's: 6,000, 2,400 for USD-M futures."""
+    order_limits: tuple[int, int]
+    """Orders that the account has in the venue's two windows. Default the venue's: 50 in 10 seconds and 160,000 in a
+    day, 300 in 10 seconds and 1,200 in a minute for USD-M futures."""
 
 
 def server_settings(options: VenueOptions) -> ServerSettings:
