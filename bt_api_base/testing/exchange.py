@@ -113,6 +113,8 @@ class Exchange:
         self.taker_fee = to_decimal(taker_fee)
         self.on_event = on_event
         self.cancel_post_only = cancel_post_only
+        self.leverage = leverage
+        """Value of a position over the margin that it locks."""
         self.orders: dict[int, ExchangeOrder] = {}
         """All orders there ever were, by their number."""
         self.fills: list[ExchangeFill] = []
@@ -161,6 +163,8 @@ class Exchange:
             instrument = self._instrument(new.symbol)
             now = self._clock_ns()
             check_order(instrument, new, now)
+            if self.derivatives and new.quote_quantity is not None:
+                raise Rejection(RejectReason.QUANTITY, "derivatives are ordered by quantity")
             same = self._by_client_id.get(new.client_order_id)
             if same is not None and same.is_open:
                 raise Rejection(RejectReason.DUPLICATE_ID, f"client order id {new.client_order_id} is in use")
