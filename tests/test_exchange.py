@@ -119,7 +119,9 @@ class TestTaking:
         """It pays each level's price, and the fee is taken of what it gets."""
         order = bench.exchange.place(bench.order(BUY, "1.5"))
         assert OrderStatus.COMPLETED is order.status
-        assert [("101", "1"), ("102", "0.5")] == [(f"{fill.price:g}", f"{fill.quantity:g}") for fill in order.fills]
+        assert [(Decimal(101), Decimal(1)), (Decimal(102), Decimal("0.5"))] == [
+            (fill.price, fill.quantity) for fill in order.fills
+        ]
         assert Decimal(152) == order.cum_quote
         assert Decimal("101.33333333") == order.avg_price
         assert Holding(Decimal(848), Decimal(0)) == bench.exchange.balances["USDT"]
