@@ -433,6 +433,24 @@ class TestDerivatives:
         assert RejectReason.ORDER_TYPE is refusal(bench, bench.order(BUY, "1", position_side=PositionSide.LONG))
         assert RejectReason.QUANTITY is refusal(bench, bench.order(BUY, None, quote_quantity="100"))
 
+    def test_spot_and_contracts_in_one_account(self) -> None:
+        """Each instrument says what it is; what is free is free for both."""
+        swap, spot = Bench(SWAP), Bench()
+        exchange = Exchange(
+            {SWAP: swap.market, SPOT: spot.market},
+            {SWAP: swap.instrument, SPOT: spot.instrument},
+            clock_ns=lambda: 1,
+            balances={"USDT": "1000"},
+            derivatives=None,
+            maker_fee="0",
+            taker_fee="0",
+        )
+        exchange.place(swap.order(BUY, "1"))
+        exchange.place(spot.order(BUY, "1"))
+        exchange.place(spot.order(BUY, "1", "100"))
+        assert Holding(Decimal("788.9"), Decimal("110.1")) == exchange.balances["USDT"]
+        assert (Decimal(1), [SWAP]) == (exchange.balances["BTC"].free, list(exchange.positions))
+
     def test_a_leverage_below_one(self) -> None:
         """A position cannot lock more than it is worth."""
         with pytest.raises(ValueError, match="leverage"):

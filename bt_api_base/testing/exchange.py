@@ -20,7 +20,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from bt_api_base.containers.decimals import quantize, to_decimal
-from bt_api_base.containers.enums import OrderStatus, OrderType, Side, TimeInForce
+from bt_api_base.containers.enums import AssetType, OrderStatus, OrderType, Side, TimeInForce
 from bt_api_base.testing.exchange_book import MarketBook, Take
 from bt_api_base.testing.exchange_ledger import SpotLedger
 from bt_api_base.testing.exchange_margin import MarginLedger
@@ -67,6 +67,8 @@ __all__ = (
 )
 
 _ZERO: Final = Decimal(0)
+_OWNED: Final = frozenset({AssetType.SPOT, AssetType.MARGIN})
+"""What is owned once it is bought."""
 _PRECISION: Final = 1_000
 """Digits that no sum or product here comes near: nothing is rounded that is not meant to be."""
 
@@ -83,12 +85,16 @@ class Exchange:
         instruments: Their rules, by the same; see `market_instrument`.
         clock_ns: Returns nanoseconds since the epoch.
         balances: What the account has, by currency.
-        derivatives: Whether these are contracts: with positions, and margin instead of payment.
+        derivatives: Whether these are contracts: with positions, and margin instead of payment. None: each instrument
+            says so by itself, and they share the account.
         maker_fee: Part of what is received, or of a contract's value, that a maker pays.
         taker_fee: The same for a taker.
         on_event: Called with what happened, when it happens. It must not call the exchange.
         cancel_post_only: Whether a post-only order that would take is accepted and canceled, instead of refused.
         leverage: Value of a position over the margin that it locks.
+
+    Raises:
+        ValueError: The leverage is less than 1.
     """
 
     def __init__(
@@ -98,7 +104,7 @@ class Exchange:
         *,
         clock_ns: Callable[[], int],
         balances: Mapping[str, Decimal | str],
-        derivatives: bool = False,
+        derivatives: bool | None = False,
         maker_fee: Decimal | str = "0.001",
         taker_fee: Decimal | str = "0.001",
         on_event: Callable[[ExchangeEvent], object] = _ignore,
@@ -108,11 +114,13 @@ class Exchange:
         self.markets = markets
         self.instruments = instruments
         self.derivatives = derivatives
-        """Whether these are contracts."""
+        """Whether these are contracts; None: each instrument says so by itself."""
         self.maker_fee = to_decimal(maker_fee)
         self.taker_fee = to_decimal(taker_fee)
         self.on_event = on_event
         self.cancel_post_only = cancel_post_only
+        if leverage < 1:
+            raise ValueError(f"leverage is {leverage}, must be at least 1")
         self.leverage = leverage
         """Value of a position over the margin that it locks."""
         self.orders: dict[int, ExchangeOrder] = {}
@@ -123,30 +131,18 @@ class Exchange:
         """By symbol, from the first fill on; closed ones have no volume."""
         self._clock_ns = clock_ns
         self._books = {symbol: MarketBook(market) for symbol, market in markets.items()}
-        self._ledger: Ledger
-        if derivatives:
-            self._ledger = MarginLedger(self, self._books, balances, leverage, clock_ns)
-        else:
-            self._ledger = SpotLedger(instruments, balances, self.maker_fee, self.taker_fee)
+        self.balances = {currency: Holding(to_decimal(amount)) for currency, amount in balances.items()}
+        """What the account holds, by currency."""
+        self.crowd: dict[str, Decimal] = {}
+        """What the others in the markets got of the account, by currency; negative: gave it."""
+        self.fees: dict[str, Decimal] = {}
+        """What the exchange got, by currency."""
+        self._spot = SpotLedger(self)
+        self._margin = MarginLedger(self, self._books, clock_ns)
         self._by_client_id: dict[str, ExchangeOrder] = {}
         self._order_ids = count(1_000_001)
         self._trade_ids = count(500_001)
         self._priorities = count(1)
-
-    @property
-    def balances(self) -> dict[str, Holding]:
-        """What the account holds, by currency."""
-        return self._ledger.balances
-
-    @property
-    def crowd(self) -> dict[str, Decimal]:
-        """What the others in the markets got of the account, by currency; negative: gave it."""
-        return self._ledger.crowd
-
-    @property
-    def fees(self) -> dict[str, Decimal]:
-        """What the exchange got, by currency."""
-        return self._ledger.fees
 
     # What the account does.
 
@@ -163,7 +159,7 @@ class Exchange:
             instrument = self._instrument(new.symbol)
             now = self._clock_ns()
             check_order(instrument, new, now)
-            if self.derivatives and new.quote_quantity is not None:
+            if new.quote_quantity is not None and self.is_derivative(new.symbol):
                 raise Rejection(RejectReason.QUANTITY, "derivatives are ordered by quantity")
             same = self._by_client_id.get(new.client_order_id)
             if same is not None and same.is_open:
@@ -238,7 +234,7 @@ class Exchange:
     def deposit(self, currency: str, amount: Decimal | str) -> None:
         """Add to what the account holds; a negative amount takes away."""
         with decimal.localcontext(_context()):
-            self._ledger.deposit(currency, to_decimal(amount))
+            self.balances.setdefault(currency, Holding()).free += to_decimal(amount)
             self.on_event(BalancesChanged((currency,)))
 
     # What there is.
@@ -331,8 +327,7 @@ class Exchange:
         if new.is_post_only and takes:
             if not self.cancel_post_only:
                 raise Rejection(RejectReason.WOULD_MATCH, "the order would be executed at once")
-            takes = []
-            self._accept(order, takes, _ZERO)
+            self._accept(order, (), _ZERO)
             self._end(order, OrderStatus.CANCELED, "canceled")
             return order
         taken = sum((take.quantity for take in takes), _ZERO)
@@ -340,7 +335,7 @@ class Exchange:
             takes, taken = [], _ZERO
         rests = order.order_type is not OrderType.MARKET and new.time_in_force in {TimeInForce.GTC, TimeInForce.GTX}
         rest = order.quantity - taken if rests else _ZERO
-        self._ledger.admit(order, takes, rest)
+        self._ledger(order).admit(order, takes, rest)
         self._accept(order, takes, rest)
         self._execute(order, takes)
         if order.is_open:
@@ -357,7 +352,7 @@ class Exchange:
         self.orders[order.order_id] = order
         if order.client_order_id:
             self._by_client_id[order.client_order_id] = order
-        self._tell(OrderChanged(order, "new"), self._ledger.open(order, takes, rest))
+        self._tell(OrderChanged(order, "new"), self._ledger(order).open(order, takes, rest))
 
     def _amend(self, order: ExchangeOrder, quantity: Decimal, price: Decimal, now: int) -> None:
         """Take an order out of the book and let it in again."""
@@ -369,13 +364,13 @@ class Exchange:
         try:
             if takes and (order.order_type is OrderType.LIMIT_MAKER or order.time_in_force is TimeInForce.GTX):
                 raise Rejection(RejectReason.WOULD_MATCH, "the order would be executed at once")
-            self._ledger.admit(order, takes, rest)
+            self._ledger(order).admit(order, takes, rest)
         except Rejection:
             order.quantity, order.price = before
             book.add(order)
             raise
         order.priority, order.updated_ns = next(self._priorities), now
-        self._tell(OrderChanged(order, "amended"), self._ledger.open(order, takes, rest))
+        self._tell(OrderChanged(order, "amended"), self._ledger(order).open(order, takes, rest))
         self._execute(order, takes)
         if order.is_open:
             self._rest(order)
@@ -417,7 +412,7 @@ class Exchange:
 
     def _fill(self, order: ExchangeOrder, price: Decimal, quantity: Decimal, *, is_maker: bool) -> None:
         now = self._clock_ns()
-        done = self._ledger.settle(order, price, quantity, is_maker=is_maker)
+        done = self._ledger(order).settle(order, price, quantity, is_maker=is_maker)
         fill = ExchangeFill(
             trade_id=next(self._trade_ids),
             order_id=order.order_id,
@@ -439,19 +434,19 @@ class Exchange:
         order.status = OrderStatus.PARTIAL if order.remaining else OrderStatus.COMPLETED
         if not order.remaining:
             self._books[order.symbol].remove(order)
-        self._tell(OrderChanged(order, "trade", fill), (*done.currencies, *self._ledger.update(order)))
-        if self.derivatives:
+        self._tell(OrderChanged(order, "trade", fill), (*done.currencies, *self._ledger(order).update(order)))
+        if self.is_derivative(order.symbol):
             self.on_event(PositionChanged(order.symbol))
 
     def _end(self, order: ExchangeOrder, status: OrderStatus, execution: Execution) -> None:
         self._books[order.symbol].remove(order)
         order.status = status
         order.updated_ns = self._clock_ns()
-        self._tell(OrderChanged(order, execution), self._ledger.update(order))
+        self._tell(OrderChanged(order, execution), self._ledger(order).update(order))
 
     def _tidy(self, symbol: str) -> None:
         """End the reduce-only orders that have nothing left to reduce."""
-        if self.derivatives:
+        if self.is_derivative(symbol):
             for side in Side:
                 for order in tuple(self._books[symbol].resting(side)):
                     if order.reduce_only and not self._reducible(order):
@@ -459,7 +454,7 @@ class Exchange:
 
     def _rest(self, order: ExchangeOrder) -> None:
         self._books[order.symbol].add(order)
-        self._ledger.update(order)
+        self._ledger(order).update(order)
 
     def _tell(self, event: OrderChanged, currencies: tuple[str, ...]) -> None:
         self.on_event(event)
@@ -468,10 +463,16 @@ class Exchange:
 
     # Rules that depend on the account or the book.
 
+    def is_derivative(self, symbol: str) -> bool:
+        """Tell whether a market's quantities are contracts."""
+        if self.derivatives is not None:
+            return self.derivatives
+        return self.instruments[symbol].asset_type not in _OWNED
+
     def notional(self, symbol: str, price: Decimal, quantity: Decimal) -> Decimal:
         """Return what a quantity is worth: in the quote currency, or for an inverse contract in its base currency."""
         instrument = self.instruments[symbol]
-        if not self.derivatives:
+        if not self.is_derivative(symbol):
             return price * quantity
         if instrument.is_inverse:
             return quantize(quantity * instrument.contract_multiplier / price, ATOM, ROUND_DOWN)
@@ -493,6 +494,9 @@ class Exchange:
     def _check_limit_notional(self, instrument: Instrument, new: NewOrder) -> None:
         if new.price is not None and new.quantity is not None and not new.reduce_only:
             check_notional(instrument, self.notional(new.symbol, new.price, new.quantity))
+
+    def _ledger(self, order: ExchangeOrder) -> Ledger:
+        return self._margin if self.is_derivative(order.symbol) else self._spot
 
     def _open_order(self, symbol: str, order_id: int | None, client_order_id: str | None) -> ExchangeOrder:
         order = self.order(symbol, order_id=order_id, client_order_id=client_order_id)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
-from bt_api_base.containers.decimals import decimal_text, quantize, to_decimal
+from bt_api_base.containers.decimals import decimal_text, quantize
 from bt_api_base.containers.enums import OrderType, Side
 from bt_api_base.testing.exchange_orders import ATOM, Holding, Rejection, RejectReason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from bt_api_base.containers.instrument import Instrument
+    from bt_api_base.testing.exchange import Exchange
     from bt_api_base.testing.exchange_book import Take
     from bt_api_base.testing.exchange_orders import ExchangeOrder
 
@@ -42,17 +42,6 @@ class Settlement:
 
 class Ledger(Protocol):
     """What holds, locks and pays."""
-
-    balances: dict[str, Holding]
-    """By currency."""
-    crowd: dict[str, Decimal]
-    """What the others in the market got, by currency; negative: gave."""
-    fees: dict[str, Decimal]
-    """What the exchange got, by currency."""
-
-    def deposit(self, currency: str, amount: Decimal) -> None:
-        """Add to what the account holds; a negative amount takes away."""
-        ...
 
     def admit(self, order: ExchangeOrder, takes: Sequence[Take], rest: Decimal) -> None:
         """Go on if the account can pay for an order.
@@ -84,34 +73,16 @@ class SpotLedger:
     """The ledger of a spot market: an order locks what it pays with, and the fee is taken of what it gets.
 
     Args:
-        instruments: By symbol.
-        balances: What the account has, by currency.
-        maker_fee: Part of what is received that a maker pays.
-        taker_fee: The same for a taker.
+        exchange: Whose ledger it is.
     """
 
-    def __init__(
-        self,
-        instruments: Mapping[str, Instrument],
-        balances: Mapping[str, Decimal | str],
-        maker_fee: Decimal,
-        taker_fee: Decimal,
-    ) -> None:
-        self._instruments = instruments
-        self._maker_fee = maker_fee
-        self._taker_fee = taker_fee
-        self.balances = {currency: Holding(to_decimal(amount)) for currency, amount in balances.items()}
-        self.crowd: dict[str, Decimal] = {}
-        self.fees: dict[str, Decimal] = {}
-
-    def deposit(self, currency: str, amount: Decimal) -> None:
-        """See `Ledger.deposit`."""
-        self._holding(currency).free += amount
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
 
     def admit(self, order: ExchangeOrder, takes: Sequence[Take], rest: Decimal) -> None:
         """See `Ledger.admit`."""
         currency, needed = self._needed(order, takes, rest)
-        holding = self.balances.get(currency)
+        holding = self._exchange.balances.get(currency)
         available = order.reserved + (holding.free if holding else _ZERO)
         if needed > available:
             raise Rejection(
@@ -125,13 +96,14 @@ class SpotLedger:
 
     def settle(self, order: ExchangeOrder, price: Decimal, quantity: Decimal, *, is_maker: bool) -> Settlement:
         """See `Ledger.settle`."""
-        instrument = self._instruments[order.symbol]
+        instrument = self._exchange.instruments[order.symbol]
         base, quote = instrument.base_currency, instrument.quote_currency
         buys = order.side is Side.BUY
         amount = price * quantity
         paid, got = (amount, quantity) if buys else (quantity, amount)
         paid_currency, got_currency = (quote, base) if buys else (base, quote)
-        fee = quantize(got * (self._maker_fee if is_maker else self._taker_fee), ATOM, ROUND_DOWN)
+        rate = self._exchange.maker_fee if is_maker else self._exchange.taker_fee
+        fee = quantize(got * rate, ATOM, ROUND_DOWN)
         # A limit order that buys for less than its limit has locked too much.
         used = order.price * quantity if buys and order.price is not None else paid
         holding = self._holding(paid_currency)
@@ -139,16 +111,16 @@ class SpotLedger:
         holding.free += used - paid
         order.reserved -= used
         self._holding(got_currency).free += got - fee
-        add_amount(self.fees, got_currency, fee)
-        add_amount(self.crowd, paid_currency, paid)
-        add_amount(self.crowd, got_currency, -got)
+        add_amount(self._exchange.fees, got_currency, fee)
+        add_amount(self._exchange.crowd, paid_currency, paid)
+        add_amount(self._exchange.crowd, got_currency, -got)
         return Settlement(fee, got_currency, _ZERO, (base, quote))
 
     def update(self, order: ExchangeOrder) -> tuple[str, ...]:
         """See `Ledger.update`."""
         if order.is_open:
             return ()
-        instrument = self._instruments[order.symbol]
+        instrument = self._exchange.instruments[order.symbol]
         currency = instrument.quote_currency if order.side is Side.BUY else instrument.base_currency
         return self._reserve(order, currency, _ZERO)
 
@@ -163,7 +135,7 @@ class SpotLedger:
 
     def _needed(self, order: ExchangeOrder, takes: Sequence[Take], rest: Decimal) -> tuple[str, Decimal]:
         """Return the currency that an order pays with, and how much it locks."""
-        instrument = self._instruments[order.symbol]
+        instrument = self._exchange.instruments[order.symbol]
         taken = sum((take.quantity for take in takes), _ZERO)
         if order.side is Side.SELL:
             return instrument.base_currency, taken + rest
@@ -172,7 +144,7 @@ class SpotLedger:
         return instrument.quote_currency, order.price * (taken + rest)
 
     def _holding(self, currency: str) -> Holding:
-        return self.balances.setdefault(currency, Holding())
+        return self._exchange.balances.setdefault(currency, Holding())
 
 
 def add_amount(amounts: dict[str, Decimal], currency: str, amount: Decimal) -> None:

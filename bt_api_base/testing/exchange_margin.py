@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from bt_api_base.containers.decimals import decimal_text, quantize, to_decimal
+from bt_api_base.containers.decimals import decimal_text, quantize
 from bt_api_base.containers.enums import Side
 from bt_api_base.testing.exchange_ledger import Settlement, add_amount
 from bt_api_base.testing.exchange_orders import (
@@ -45,40 +45,17 @@ class MarginLedger:
     Args:
         exchange: Whose ledger it is.
         books: The account's view of the markets, by symbol.
-        balances: What the account has, by currency.
-        leverage: Value of a position over the margin that it locks.
         clock_ns: Returns nanoseconds since the epoch.
-
-    Raises:
-        ValueError: The leverage is less than 1.
     """
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        books: Mapping[str, MarketBook],
-        balances: Mapping[str, Decimal | str],
-        leverage: int,
-        clock_ns: Callable[[], int],
-    ) -> None:
-        if leverage < 1:
-            raise ValueError(f"leverage is {leverage}, must be at least 1")
+    def __init__(self, exchange: Exchange, books: Mapping[str, MarketBook], clock_ns: Callable[[], int]) -> None:
         self._exchange = exchange
         self._books = books
         self._clock_ns = clock_ns
-        self.leverage = leverage
-        """Value of a position over the margin that it locks."""
-        self.balances = {currency: Holding(to_decimal(amount)) for currency, amount in balances.items()}
-        self.crowd: dict[str, Decimal] = {}
-        self.fees: dict[str, Decimal] = {}
         self._locked: dict[str, Decimal] = {}
         """By symbol."""
         self._incoming: tuple[ExchangeOrder, Decimal] | None = None
         """An order that is on its way to the book, and how much of it is going to rest there."""
-
-    def deposit(self, currency: str, amount: Decimal) -> None:
-        """See `bt_api_base.testing.exchange_ledger.Ledger`."""
-        self._holding(currency).free += amount
 
     def admit(self, order: ExchangeOrder, takes: Sequence[Take], rest: Decimal) -> None:
         """See `bt_api_base.testing.exchange_ledger.Ledger`."""
@@ -100,7 +77,7 @@ class MarginLedger:
         if rest and order.price is not None:
             orders.append((order.side, order.price, rest, order.reduce_only))
         needed, locked = self._margin(position, orders), self._locked.get(symbol, _ZERO)
-        holding = self.balances.get(self._currency(symbol), Holding())
+        holding = self._exchange.balances.get(self._currency(symbol), Holding())
         available = holding.free + locked + change
         if needed > available and needed > locked:
             raise Rejection(
@@ -125,8 +102,8 @@ class MarginLedger:
         fee = self._fee(symbol, price, quantity, is_maker=is_maker)
         currency = self._currency(symbol)
         self._holding(currency).free += realized - fee
-        add_amount(self.fees, currency, fee)
-        add_amount(self.crowd, currency, -realized)
+        add_amount(self._exchange.fees, currency, fee)
+        add_amount(self._exchange.crowd, currency, -realized)
         return Settlement(fee, currency, realized, (currency,))
 
     def update(self, order: ExchangeOrder) -> tuple[str, ...]:
@@ -168,7 +145,7 @@ class MarginLedger:
                 closing -= part
                 if not reduce_only:
                     opening += self._exchange.notional(position.symbol, price, quantity - part)
-        margin = (position.value + opening) / self.leverage + opening * self._exchange.taker_fee
+        margin = (position.value + opening) / self._exchange.leverage + opening * self._exchange.taker_fee
         return quantize(margin, ATOM, ROUND_CEILING)
 
     def _apply(self, position: ExchangePosition, side: Side, price: Decimal, quantity: Decimal) -> Decimal:
@@ -212,4 +189,4 @@ class MarginLedger:
         return instrument.settle_currency or instrument.quote_currency
 
     def _holding(self, currency: str) -> Holding:
-        return self.balances.setdefault(currency, Holding())
+        return self._exchange.balances.setdefault(currency, Holding())
