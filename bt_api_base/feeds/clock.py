@@ -69,7 +69,7 @@ class VenueClock:
         self._samples: deque[ClockSample] = deque(maxlen=history)
         self._offset_ns = 0
         self._uncertainty_ns: int | None = None
-        self._estimates = 0
+        self._synchronizations = 0
 
     def __repr__(self) -> str:
         return f"VenueClock(offset_ns={self._offset_ns}, uncertainty_ns={self._uncertainty_ns})"
@@ -85,9 +85,9 @@ class VenueClock:
         return self._uncertainty_ns
 
     @property
-    def estimates(self) -> int:
-        """How often the offset was estimated: who sees it change knows that somebody else has done it."""
-        return self._estimates
+    def synchronizations(self) -> int:
+        """How often `synchronize` was done: who sees it change knows that somebody else has."""
+        return self._synchronizations
 
     @property
     def samples(self) -> tuple[ClockSample, ...]:
@@ -151,6 +151,7 @@ class VenueClock:
         self._samples.clear()
         self._samples.extend(found)
         self._estimate()
+        self._synchronizations += 1
         return self._offset_ns
 
     def _estimate(self) -> None:
@@ -160,7 +161,6 @@ class VenueClock:
             sample.server_ns + half_step - (sample.sent_ns + sample.received_ns) // 2 for sample in fastest
         )
         self._uncertainty_ns = fastest[-1].round_trip_ns // 2 + half_step + 1
-        self._estimates += 1
 
 
 def _round_trip(sample: ClockSample) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-import re
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Mapping
 
 __all__ = ("ErrorKind", "ErrorTable")
@@ -72,10 +72,12 @@ class ErrorTable:
             milliseconds since the epoch.
     """
 
-    codes: Mapping[str, ErrorKind] = attrs.field(factory=dict)
-    messages: Mapping[str, tuple[tuple[re.Pattern[str], ErrorKind], ...]] = attrs.field(factory=dict)
-    statuses: Mapping[int, ErrorKind] = attrs.field(factory=dict)
-    waits: Mapping[str, float] = attrs.field(factory=dict)
+    codes: Mapping[str, ErrorKind] = attrs.field(factory=dict[str, ErrorKind])
+    messages: Mapping[str, tuple[tuple[re.Pattern[str], ErrorKind], ...]] = attrs.field(
+        factory=dict[str, "tuple[tuple[re.Pattern[str], ErrorKind], ...]"]
+    )
+    statuses: Mapping[int, ErrorKind] = attrs.field(factory=dict[int, ErrorKind])
+    waits: Mapping[str, float] = attrs.field(factory=dict[str, float])
     limit_wait: float = 1.0
     ban_wait: float = 120.0
     until: re.Pattern[str] | None = None

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from bt_api_base.feeds.error_table import ErrorTable
 
-__all__ = ("ErrorReader", "VenueError", "make_error", "read_json_error", "retry_after", "wait_of")
+__all__ = ("ErrorReader", "VenueError", "make_error", "read_json_error", "retry_after", "wait_of", "words_of")
 
 
 class ErrorReader(Protocol):
@@ -194,22 +194,26 @@ def _date(text: str) -> float | None:
         return None
 
 
-def wait_of(
-    table: ErrorTable, kind: ErrorKind, code: str, message: str, headers: Mapping[str, str], now_ns: int
-) -> float | None:
-    """Return for how long nobody is to ask again, seconds; ``None`` where the venue says nothing about it.
+def wait_of(table: ErrorTable, error: VenueError, headers: Mapping[str, str], now_ns: int) -> float | None:
+    """Return for how long nobody is to ask again, seconds; ``None`` where nothing is known about it.
 
     Limits and bans always have one: what the headers say, else what the venue's words say, else what its table does.
+
+    Args:
+        table: The venue's table.
+        error: What it answered.
+        headers: The headers of the answer.
+        now_ns: The venue's time, nanoseconds since the epoch (UTC).
     """
     told = retry_after(headers, now_ns)
     if told is None and table.until is not None:
-        match = table.until.search(message)
+        match = table.until.search(error.message)
         if match is not None:
             told = min(max(int(match[1]) / 1e3 - now_ns / 1e9, 0.0), _LONGEST)
     if told is None:
-        told = table.waits.get(code)
-    if told is None and kind is ErrorKind.RATE_LIMIT:
+        told = table.waits.get(error.code)
+    if told is None and error.kind is ErrorKind.RATE_LIMIT:
         told = table.limit_wait
-    if told is None and kind is ErrorKind.BAN:
+    if told is None and error.kind is ErrorKind.BAN:
         told = table.ban_wait
     return told

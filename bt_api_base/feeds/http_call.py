@@ -1,7 +1,8 @@
-"""What goes with a request on its way: who asks for what, and whether any of it has left."""
+"""A call on its way: who asks for what, and whether any of it has left."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
@@ -9,14 +10,15 @@ import httpx
 from typing_extensions import override
 
 from bt_api_base.feeds.endpoint import Security
+from bt_api_base.rate_limiter import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bt_api_base.exceptions import BtApiError
     from bt_api_base.feeds.endpoint import Endpoint
-    from bt_api_base.rate_limiter import Priority
 
-__all__ = ("CallInfo", "CallLimiter", "CallPermit", "NotingTransport", "Wire")
+__all__ = ("CallInfo", "CallLimiter", "CallPermit", "NotingTransport", "PendingCall", "Wire", "request_extensions")
 
 _INFO: Final = "bt_api"
 _WIRE: Final = "bt_api_wire"
@@ -55,7 +57,7 @@ class CallInfo:
 class CallPermit(Protocol):
     """The right to send one request."""
 
-    def give_back(self) -> None:
+    def give_back(self) -> object:
         """Say that it was not sent."""
         ...
 
@@ -76,11 +78,11 @@ class CallLimiter(Protocol):
         """Wait until a request may be sent."""
         ...
 
-    def report(self, headers: Mapping[str, str]) -> None:
+    def report(self, headers: Mapping[str, str]) -> object:
         """Learn from the headers of an answer."""
         ...
 
-    def close_gate(self, seconds: float, *, banned: bool = False, reason: str = "") -> None:
+    def close_gate(self, seconds: float, *, banned: bool = False, reason: str = "") -> object:
         """Let nobody send for a while."""
         ...
 
@@ -118,8 +120,8 @@ class Wire:
             self._sending = True
 
 
-def extensions(info: CallInfo, wire: Wire, timeouts: Mapping[str, float | None]) -> dict[str, Any]:
-    """Return the extensions of a request."""
+def request_extensions(info: CallInfo, wire: Wire, timeouts: Mapping[str, float | None]) -> dict[str, Any]:
+    """Return the extensions of a request: ours, and those of httpcore."""
     return {_INFO: info, _WIRE: wire, "trace": wire.trace, "timeout": timeouts}
 
 
@@ -143,3 +145,58 @@ class NotingTransport(httpx.AsyncBaseTransport):
     @override
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+@attrs.define(kw_only=True, eq=False)
+class PendingCall:
+    """A call on its way, over all its attempts.
+
+    Attributes:
+        info: What it is about.
+        method: The HTTP method.
+        url: The whole URL, unsigned.
+        plain_url: The same without its query, as errors show it.
+        timeout: How long all of it may take, seconds.
+        content: The body.
+        headers: What is sent besides the headers of every request.
+        weight: What it costs.
+        limit_key: What limits are counted by that are per instrument or account.
+        priority: Its lane where calls wait for the rate limit.
+        deadline: When it has to be over, by the event loop's clock.
+        wire: Whether the present attempt has left.
+        answered: Whether it is known what came of the present attempt.
+        hopeless: Whether another attempt would only fail again.
+        retry_after: How long the venue wants to be left alone, seconds.
+        failure: What the attempt before raised.
+        signed_at: How often the venue's clock had been synchronized when the request was signed.
+    """
+
+    info: CallInfo
+    method: str
+    url: str
+    plain_url: str
+    timeout: float
+    content: bytes | None = None
+    headers: Mapping[str, str] | None = None
+    weight: int | None = None
+    limit_key: str = ""
+    priority: Priority = Priority.QUERY
+    deadline: float = math.inf
+    wire: Wire = attrs.field(factory=Wire)
+    answered: bool = False
+    hopeless: bool = False
+    retry_after: float | None = None
+    failure: BtApiError | None = None
+    signed_at: int = 0
+
+    def begin_attempt(self) -> Wire:
+        """Forget how the attempt before went."""
+        self.wire = Wire()
+        self.answered = self.hopeless = False
+        self.retry_after = None
+        return self.wire
+
+    @property
+    def fate_is_open(self) -> bool:
+        """Whether an order is on its way, and nobody here knows what the venue made of it."""
+        return self.info.changes_order and self.wire.may_have_left and not self.answered

@@ -9,6 +9,7 @@ from bt_api_base.logging_factory import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractContextManager
 
     from stamina.instrumentation import RetryDetails, RetryHook
 
@@ -94,7 +95,7 @@ def _is_default(hook: RetryHook) -> bool:
 def _redacting(hook: RetryHook) -> RetryHook:
     logger = get_logger("http")
 
-    def log_retry(details: RetryDetails) -> object:
+    def log_retry(details: RetryDetails) -> AbstractContextManager[None] | None:
         if not isinstance(details.caused_by, BtApiError):
             return hook(details)
         logger.warning(
@@ -105,4 +106,4 @@ def _redacting(hook: RetryHook) -> RetryHook:
         )
         return None
 
-    return log_retry  # type: ignore[return-value]
+    return log_retry

@@ -11,6 +11,8 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bt_api_base.feeds.http_call import PendingCall
+
 __all__ = ("HttpCounters", "HttpStats", "Latency")
 
 _REMEMBERED: Final = 1024
@@ -48,7 +50,7 @@ class HttpStats:
         unknown_orders: Calls that left an order of unknown fate.
         errors: Calls that raised, by the name of the exception's class; ``"Cancelled"`` for cancelled ones.
         statuses: Answers, by HTTP status.
-        bytes_sent: Bodies and request lines, without headers.
+        bytes_sent: Methods, paths, queries and bodies, without headers and signatures.
         bytes_received: Bodies, decompressed.
         permits_waited: How often the rate limiter let a request wait.
         permit_seconds: How long they waited together.
@@ -62,8 +64,8 @@ class HttpStats:
     retries: int = 0
     resynchronizations: int = 0
     unknown_orders: int = 0
-    errors: Mapping[str, int] = attrs.field(factory=dict)
-    statuses: Mapping[int, int] = attrs.field(factory=dict)
+    errors: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    statuses: Mapping[int, int] = attrs.field(factory=dict[int, int])
     bytes_sent: int = 0
     bytes_received: int = 0
     permits_waited: int = 0
@@ -90,6 +92,13 @@ class HttpCounters:
         self.permit_seconds = 0.0
         self.in_flight = 0
         self._latencies: deque[float] = deque(maxlen=_REMEMBERED)
+
+    def sent(self, call: PendingCall) -> None:
+        """Count a request."""
+        self.requests += 1
+        self.bytes_sent += len(call.method) + len(call.url) - len(call.plain_url) + len(call.info.path) + 1
+        if call.content is not None:
+            self.bytes_sent += len(call.content)
 
     def answered(self, status: int, size_bytes: int, seconds: float) -> None:
         """Count an answer."""
