@@ -26,11 +26,18 @@ def _checked(_instance: object, attribute: attrs.Attribute[Any], value: Secret |
         return
     if not isinstance(value, Secret):  # pyright: ignore[reportUnnecessaryIsInstance]  # programs are not all checked
         raise ConfigurationError(f"{attribute.name} has to be text or a Secret, not {type(value).__name__}")
-    text = value.reveal()
+    problem = _problem(value.reveal())
+    if problem:
+        # Not where the text is: a traceback may show the variables of its frames.
+        raise ConfigurationError(f"{attribute.name} {problem}")
+
+
+def _problem(text: str) -> str:
     if not text:
-        raise ConfigurationError(f"{attribute.name} is empty")
+        return "is empty"
     if text != text.strip() and not text.lstrip().startswith("-----BEGIN"):
-        raise ConfigurationError(f"{attribute.name} begins or ends with white space")
+        return "begins or ends with white space"
+    return ""
 
 
 @attrs.frozen
