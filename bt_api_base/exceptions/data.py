@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bt_api_base._redaction import excerpt, redact_text
+from bt_api_base._redaction import excerpt
 from bt_api_base.exceptions.base import BtApiError, bracketed
 
 if TYPE_CHECKING:
