@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bt_api_base.feeds.clock import VenueClock
 from bt_api_base.feeds.http_client import HttpClient
 from bt_api_base.feeds.recipe_auth import RecipeAuth
+from bt_api_base.rate_limiter import RateLimiter
 from bt_api_base.security.recipes import binance_request
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ def binance_client(
 
     Every parameter goes in the query, of orders too: what is signed is then what is sent, in one piece.
     """
-    from bt_api_base.rate_limiter import RateLimiter
-
     clock = VenueClock()
     return HttpClient(
         exchange_name,

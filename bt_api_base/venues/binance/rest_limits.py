@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bt_api_base.rate_limiter.rule import RateLimitRule, RateLimitScope, RateLimitType, RateLimitUnit
+from bt_api_base.rate_limiter import RateLimitRule, RateLimitScope, RateLimitType, RateLimitUnit
 
 __all__ = ("SPOT_RULES", "USDM_RULES")
 
@@ -55,7 +55,7 @@ def _orders(name: str, interval: float, limit: int, endpoints: tuple[str, ...]) 
 
 _SPOT_ORDERS: Final = ("POST /api/v3/order", "POST /api/v3/order/cancelReplace", "POST /api/v3/orderList/*")
 
-SPOT_RULES: Final = (
+SPOT_RULES: Final[tuple[RateLimitRule, ...]] = (
     _weight(6000),
     RateLimitRule(
         "RAW_REQUESTS",  # 300,000 in five minutes since 2026-04-02
@@ -74,7 +74,7 @@ SPOT_RULES: Final = (
 
 _USDM_ORDERS: Final = ("POST /fapi/v1/order", "PUT /fapi/v1/order", "POST /fapi/v1/batchOrders")
 
-USDM_RULES: Final = (
+USDM_RULES: Final[tuple[RateLimitRule, ...]] = (
     _weight(2400),
     _orders("10S", 10 * _SECOND, 300, _USDM_ORDERS),
     _orders("1M", _MINUTE, 1200, _USDM_ORDERS),
