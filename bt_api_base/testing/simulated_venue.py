@@ -1,13 +1,17 @@
-"""A venue that never was: Binance's spot market streams on loopback, over seeded markets, with faults on request.
+"""A venue that never was: Binance's spot market on loopback, over seeded markets, with faults on request.
 
 It answers requests, numbers its updates and trades without a gap, and remembers what it sent, so that a client can be
-tested, demonstrated and reconciled without an exchange. What the markets do depends on the seed only.
+tested, demonstrated and reconciled without an exchange. What the markets do depends on the seed only. Its REST side
+takes orders for an account, which an exchange executes against the markets; the account's events come from the
+WebSocket API.
 
 Example:
     ```python
     async with SimulatedVenue(("BTC-USDT",), seed=1, rate=100) as venue:
         config = WebSocketConfig(url=venue.url, exchange_name=venue.exchange_name)
         ...
+        async with httpx.AsyncClient(base_url=venue.rest_url) as client:
+            await client.get("/api/v3/depth?symbol=BTCUSDT")
         await venue.kill(seconds=0.5)
     ```
 """
@@ -20,7 +24,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from typing_extensions import Unpack, override
 
-from bt_api_base.testing.binance_dialect import BinanceDialect
 from bt_api_base.testing.binance_frames import (
     WINDOWS_US,
     StreamName,
@@ -37,11 +40,13 @@ from bt_api_base.testing.binance_frames import (
     trade_data,
     window_ticker_data,
 )
-from bt_api_base.testing.market_venue import MarketVenue
+from bt_api_base.testing.binance_private_dialect import CREDENTIALS
+from bt_api_base.testing.binance_rest_venue import BinanceSpotVenue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bt_api_base.security import Credentials
     from bt_api_base.testing.market import MarketSpec, MarketStep
     from bt_api_base.testing.market_bars import ClosedBar, MarketBar
     from bt_api_base.testing.market_hub import Hub, StreamKey
@@ -57,8 +62,8 @@ _Ticker: TypeAlias = Callable[[int], bytes]
 """Makes the data of a ticker from the unit of the timestamps."""
 
 
-class SimulatedVenue(MarketVenue):
-    """Markets of one's own behind Binance's spot market streams.
+class SimulatedVenue(BinanceSpotVenue):
+    """Markets of one's own, and an account, behind the streams and the REST API of Binance's spot market.
 
     Args:
         symbols: Internal symbols, for example "BTC-USDT", or specifications of markets.
@@ -70,6 +75,7 @@ class SimulatedVenue(MarketVenue):
         start_time_ns: Nanoseconds since the epoch that timestamps begin at, from where they follow the markets' own
             time; then the same seed and steps give the same frames, byte for byte. None stamps with the clock.
         exchange_name: Venue and asset type it stands in for.
+        credentials: What log-ins and signatures are checked against. With a private key in PEM, connections can log on.
         **options: See `bt_api_base.testing.venue_options.VenueOptions`.
 
     Raises:
@@ -85,16 +91,17 @@ class SimulatedVenue(MarketVenue):
         paused: bool = False,
         start_time_ns: int | None = None,
         exchange_name: str = "BINANCE___SPOT",
+        credentials: Credentials = CREDENTIALS,
         **options: Unpack[VenueOptions],
     ) -> None:
         super().__init__(
-            BinanceDialect(),
             symbols,
             exchange_name=exchange_name,
             seed=seed,
             rate=rate,
             paused=paused,
             start_time_ns=start_time_ns,
+            credentials=credentials,
             **options,
         )
         self._seen_trades: dict[StreamName, dict[Hub, int]] = {}
