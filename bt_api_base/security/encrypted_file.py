@@ -17,7 +17,7 @@ from bt_api_base.exceptions import ConfigurationError
 from bt_api_base.security.accounts import Account
 from bt_api_base.security.credentials import Credentials
 from bt_api_base.security.encryption import MAX_ENCRYPTED_BYTES, ScryptCost, decrypt, encrypt
-from bt_api_base.security.errors import DamagedDataError, UnknownFormatError
+from bt_api_base.security.errors import DamagedDataError, EncryptedDataError, UnknownFormatError
 from bt_api_base.security.secret import Secret
 
 if TYPE_CHECKING:
@@ -154,16 +154,14 @@ class EncryptedFile:
 
     def _decrypted(self, content: bytes) -> dict[Account, Credentials]:
         try:
-            text = content.decode("ascii")
-        except UnicodeDecodeError:
-            text = ""
-        if not text:
-            raise UnknownFormatError(f"{self._path}: it is no text")
-        plain = decrypt(text, self._passphrase)
+            # What is no ASCII is none of it.
+            plain = decrypt(content.decode("latin-1"), self._passphrase)
+        except EncryptedDataError as error:
+            raise type(error)(f"{error.detail} (file {self._path})") from None
         accounts = _accounts(plain)
         plain.forget()
         if accounts is None:
-            raise DamagedDataError(f"{self._path}: what is encrypted in it are no accounts")
+            raise DamagedDataError(f"what is encrypted are no accounts (file {self._path})")
         return accounts
 
 
@@ -197,14 +195,14 @@ def _content(path: Path) -> bytes | None:
     try:
         with path.open("rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UnknownFormatError(f"{path}: it is no file")
+                raise UnknownFormatError(f"it is no file ({path})")
             content = file.read(MAX_ENCRYPTED_BYTES + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror or type(error).__name__}") from error
     if len(content) > MAX_ENCRYPTED_BYTES:
-        raise UnknownFormatError(f"{path}: it is too long")
+        raise UnknownFormatError(f"it is too long (file {path})")
     return content
 
 

@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, MutableMapping
 
-__all__ = ("EnvironmentValues", "create_env_template", "env_template", "load_credentials_from_env_file", "parse_env")
+__all__ = (
+    "EnvironmentValues",
+    "create_env_template",
+    "env_template",
+    "load_credentials_from_env_file",
+    "parse_env",
+    "read_text",
+)
 
 _MAX_BYTES: Final = 1024 * 1024
 _LINE: Final = re.compile(

@@ -186,7 +186,9 @@ class SecureCredentialManager:
             return self._passphrase
         given = os.environ.get(ENCRYPTION_KEY_VARIABLE)
         if not given:
-            raise ConfigurationError(f"there is no passphrase: give encryption_key, or set {ENCRYPTION_KEY_VARIABLE}")
+            raise ConfigurationError(
+                f"a passphrase is needed, as encryption_key or in the variable {ENCRYPTION_KEY_VARIABLE}"
+            )
         return Secret(given)
 
     def _decrypted(self, found: Credentials) -> Credentials:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bt_api_base.security.accounts import Account
     from bt_api_base.security.encrypted_file import EncryptedFile
 
-    Read = Callable[[str], "Secret | None"]
+    _Read = Callable[[str], "Secret | None"]
 
 __all__ = (
     "CredentialSource",
@@ -222,7 +222,7 @@ class EncryptedFileSource:
         return self._file.read().get(account)
 
 
-def _assembled(account: Account, read: Read, source: str) -> Credentials | None:
+def _assembled(account: Account, read: _Read, source: str) -> Credentials | None:
     """Return the credentials that variables make up."""
     template = template_of(account)
     found: dict[str, Secret] = {}
@@ -243,12 +243,12 @@ def _assembled(account: Account, read: Read, source: str) -> Credentials | None:
     missing = [template.variables(part, account)[0] for part in needed if part not in found]
     if missing:
         has = " and ".join(names.values())
-        detail = f"{source} has {has}, and not {' and '.join(missing)}: parts of different sources are not mixed"
+        detail = f"{source} has {has}, but {' and '.join(missing)} not, and parts of different sources are not mixed"
         raise ConfigurationError(detail, exchange_name=account.venue)
     return Credentials(found["api_key"], found["secret"], found.get("passphrase"))
 
 
-def _with_files(variables: Mapping[str, str], directory: Path) -> Read:
+def _with_files(variables: Mapping[str, str], directory: Path) -> _Read:
     """Return what reads a variable, or the file that it names."""
 
     def read(name: str) -> Secret | None:

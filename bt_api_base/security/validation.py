@@ -114,7 +114,7 @@ def _every_venues(
 ) -> Iterator[CredentialProblem]:
     api_key, secret, phrase = credentials.api_key, credentials.secret, credentials.passphrase
     if is_private_key(api_key):
-        yield CredentialProblem("api_key", "is a private key: is it the secret?")
+        yield CredentialProblem("api_key", "is a private key, and is perhaps the secret")
     elif quirk := _quirk(api_key.reveal()):
         yield CredentialProblem("api_key", quirk, is_known)
     if is_private_key(secret):
