@@ -7,7 +7,6 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bt_api_base.containers import OrderType, TimeInForce, decimal_text
-from bt_api_base.exceptions import OrderNotFoundError
 from bt_api_base.venues.binance import rest_convert as convert
 from bt_api_base.venues.binance.convert import nanoseconds
 from bt_api_base.venues.binance.rest_client import binance_client
@@ -277,18 +276,9 @@ class BinanceApi(RestApi):
         symbols = dict.fromkeys(order.symbol for order in await self.open_orders())
         return [order for each in symbols for order in await self._cancel_symbol(each)]
 
-    async def _cancel_symbol(self, symbol: str) -> list[Order]:
-        internal, name = self._names(symbol)
-        try:
-            answer = await self.client.call(self.endpoints.cancel_all, {"symbol": name}, symbol=internal)
-        except OrderNotFoundError:
-            return []  # there was none
-        with self._reading("Order", changed=(internal, "")) as local_time:
-            return self._canceled(answer, local_time)
-
     @abstractmethod
-    def _canceled(self, answer: Any, local_time: int) -> list[Order]:  # noqa: ANN401 - each market has its own
-        """Return the orders in the answer to `cancel_all`."""
+    async def _cancel_symbol(self, symbol: str) -> list[Order]:
+        """Cancel all orders of a symbol."""
 
     async def query(self, symbol: str, *, order_id: str = "", client_order_id: str = "") -> Order:
         """Return an order, by either id, done or not.

@@ -8,6 +8,7 @@ import msgspec
 from typing_extensions import override
 
 from bt_api_base.containers import OrderType, TimeInForce, decimal_text
+from bt_api_base.exceptions import OrderNotFoundError
 from bt_api_base.feeds.capability import Capability
 from bt_api_base.venues.binance import rest_convert as convert, rest_wire as wire
 from bt_api_base.venues.binance.convert import EXCHANGE_NAME
@@ -146,12 +147,20 @@ class BinanceSpotApi(BinanceApi):
             return order, convert.order_fills(row, self.symbols, local_time)
 
     @override
-    def _canceled(self, answer: list[msgspec.Raw], local_time: int) -> list[Order]:
-        rows: list[wire.OrderRow] = []
-        for item in answer:
-            # Those of an order list come together, in a report on the list.
-            rows += _read_list(item).reports if b'"orderReports"' in bytes(item) else (_read_order(item),)
-        return [self._order(row, local_time) for row in rows]
+    async def _cancel_symbol(self, symbol: str) -> list[Order]:
+        internal, name = self._names(symbol)
+        try:
+            answer: list[msgspec.Raw] = await self.client.call(
+                self.endpoints.cancel_all, {"symbol": name}, symbol=internal
+            )
+        except OrderNotFoundError:
+            return []  # there was none
+        with self._reading("Order", changed=(internal, "")) as local_time:
+            rows: list[wire.OrderRow] = []
+            for item in answer:
+                # Those of an order list come together, in a report on the list.
+                rows += _read_list(item).reports if b'"orderReports"' in bytes(item) else (_read_order(item),)
+            return [self._order(row, local_time) for row in rows]
 
     @override
     def _fill(self, row: wire.FillRow, local_time: int) -> Fill:

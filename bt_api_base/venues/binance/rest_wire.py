@@ -320,7 +320,16 @@ class UsdmFill(Struct, rename="camel"):
     realized_pnl: Amount | None = None
 
 
-class UsdmBalance(Struct, rename={"wallet": "balance", "unrealized": "crossUnPnl", "available": "availableBalance"}):
+class UsdmBalance(
+    Struct,
+    rename={
+        "wallet": "balance",
+        "unrealized": "crossUnPnl",
+        "available": "availableBalance",
+        "max_withdraw": "maxWithdrawAmount",
+        "update_time": "updateTime",
+    },
+):
     """A row of ``GET /fapi/v3/balance``."""
 
     asset: str
