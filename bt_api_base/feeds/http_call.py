@@ -61,6 +61,10 @@ class CallPermit(Protocol):
         """Say that it was not sent."""
         ...
 
+    def report(self, headers: Mapping[str, str]) -> object:
+        """Say what its answer says about what is used."""
+        ...
+
 
 class CallLimiter(Protocol):
     """What an `HttpClient` needs of a rate limiter; `bt_api_base.rate_limiter.RateLimiter` is one."""
@@ -74,12 +78,9 @@ class CallLimiter(Protocol):
         priority: Priority = ...,
         timeout: float | None = None,
         key: str = "",
+        orders: int = 1,
     ) -> CallPermit:
         """Wait until a request may be sent."""
-        ...
-
-    def report(self, headers: Mapping[str, str]) -> object:
-        """Learn from the headers of an answer."""
         ...
 
     def close_gate(self, seconds: float, *, banned: bool = False, reason: str = "") -> object:
@@ -161,6 +162,7 @@ class PendingCall:
         headers: What is sent besides the headers of every request.
         weight: What it costs.
         limit_key: What limits are counted by that are per instrument or account.
+        orders: How many orders it places.
         priority: Its lane where calls wait for the rate limit.
         deadline: When it has to be over, by the event loop's clock.
         wire: Whether the present attempt has left.
@@ -180,6 +182,7 @@ class PendingCall:
     headers: Mapping[str, str] | None = None
     weight: int | None = None
     limit_key: str = ""
+    orders: int = 1
     priority: Priority = Priority.QUERY
     deadline: float = math.inf
     wire: Wire = attrs.field(factory=Wire)

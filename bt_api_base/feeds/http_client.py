@@ -181,6 +181,7 @@ class HttpClient:
         timeout: float | None = None,  # noqa: ASYNC109 - not the same as cancelling: it tells what became of an order
         weight: int | None = None,
         limit_key: str = "",
+        orders: int = 1,
         symbol: str = "",
         client_order_id: str = "",
     ) -> T:
@@ -193,6 +194,7 @@ class HttpClient:
             timeout: Deadline, seconds; ``None``: the client's.
             weight: What the call costs; ``None``: the endpoint's weight.
             limit_key: What limits are counted by that are per instrument or account.
+            orders: How many orders it places, for limits that count them.
             symbol: The instrument it is about, for exceptions.
             client_order_id: The order it is about, for exceptions and hooks.
 
@@ -232,6 +234,7 @@ class HttpClient:
             timeout=self.timeout if timeout is None else timeout,
             weight=endpoint.weight if weight is None else weight,
             limit_key=limit_key,
+            orders=orders,
             priority=endpoint.priority,
         )
         if params:

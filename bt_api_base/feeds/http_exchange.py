@@ -105,6 +105,8 @@ class Exchange:
                 permit.give_back()
             raise
         else:
+            if permit is not None:
+                permit.report(response.headers)
             self._counters.answered(response.status_code, len(body), elapsed)
             self._hooks.show_response(response, body, elapsed)
             return response, body
@@ -118,7 +120,13 @@ class Exchange:
         left = None if call.deadline == math.inf else max(0.0, call.deadline - started)
         call.hopeless = True  # unless it is had: asking again would not make more room
         permit = await limiter.async_permit(
-            call.method, call.info.path, call.weight, priority=call.priority, timeout=left, key=call.limit_key
+            call.method,
+            call.info.path,
+            call.weight,
+            priority=call.priority,
+            timeout=left,
+            key=call.limit_key,
+            orders=call.orders,
         )
         call.hopeless = False
         waited = anyio.current_time() - started

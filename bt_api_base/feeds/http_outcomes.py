@@ -49,7 +49,7 @@ class Outcomes:
         table: What its errors mean.
         read_error: Finds them in its answers.
         clock: Its clock.
-        limiter: Is told what the answers say about limits.
+        limiter: Is told to let nobody ask when the venue says so.
     """
 
     exchange_name: str
@@ -64,8 +64,6 @@ class Outcomes:
         Raises:
             BtApiError: There is none.
         """
-        if self.limiter is not None:
-            self.limiter.report(response.headers)
         status = response.status_code
         found = self.read_error(status, body)
         if found is not None or not 200 <= status < 300:
