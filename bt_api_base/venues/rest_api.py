@@ -12,7 +12,7 @@ from bt_api_base.exceptions import ConfigurationError, DataParseError, InvalidOr
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -108,7 +108,7 @@ class RestApi:
             ) from None
 
     @contextmanager
-    def _reading(self, what: str, *, changed: tuple[str, str] | None = None) -> Iterator[int]:
+    def _reading(self, what: str, *, changed: tuple[str, str] | None = None) -> Generator[int]:
         """Convert an answer in this context; it yields the local time, nanoseconds since the epoch (UTC).
 
         Args:

@@ -243,7 +243,9 @@ class OkxApi(OkxAccountApi):
     async def _cancel_batch(self, internal: str, ids: list[str]) -> list[OrderAnswer]:
         items: list[Parameters] = [{"instId": internal, "ordId": order_id} for order_id in ids]
         try:
-            answer = await self.client.call(endpoints.CANCEL_BATCH, items, limit_key=internal, symbol=internal)
+            answer = await self.client.call(
+                endpoints.CANCEL_BATCH, items, limit_key=internal, orders=len(items), symbol=internal
+            )
         except OrderNotFoundError:
             return []  # one alone, done already
         return answer.data

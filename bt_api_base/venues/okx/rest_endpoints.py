@@ -98,7 +98,13 @@ FILLS: Final[Endpoint[Envelope[rest_wire.FillRow]]] = _private("trade/fills", _F
 FILLS_HISTORY: Final[Endpoint[Envelope[rest_wire.FillRow]]] = _private("trade/fills-history", _FILLS)
 
 
-def _rule(endpoint: Endpoint[Any], limit: int, *, per_instrument: bool = False) -> RateLimitRule:
+def _rule(
+    endpoint: Endpoint[Any],
+    limit: int,
+    *,
+    per_instrument: bool = False,
+    counts: RateLimitUnit = RateLimitUnit.REQUESTS,
+) -> RateLimitRule:
     call = f"{endpoint.method} {endpoint.path}"
     return RateLimitRule(
         call,
@@ -107,7 +113,7 @@ def _rule(endpoint: Endpoint[Any], limit: int, *, per_instrument: bool = False) 
         limit,
         RateLimitScope.IP if endpoint.security is Security.PUBLIC else RateLimitScope.ENDPOINT,
         call,
-        counts=RateLimitUnit.REQUESTS,
+        counts=counts,
         per_key=per_instrument,
     )
 
@@ -127,7 +133,7 @@ OKX_RULES: Final[tuple[RateLimitRule, ...]] = (
     _rule(CONFIG, 5),
     _rule(PLACE, 60, per_instrument=True),
     _rule(CANCEL, 60, per_instrument=True),
-    _rule(CANCEL_BATCH, 15, per_instrument=True),  # 300 orders, of which a call has 20
+    _rule(CANCEL_BATCH, 300, per_instrument=True, counts=RateLimitUnit.ORDERS),
     _rule(QUERY, 60, per_instrument=True),
     _rule(ORDERS_PENDING, 60),
     _rule(ORDERS_HISTORY, 40),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, cast
+
+from msgspec.structs import replace
 
 from bt_api_base.venues.okx import convert, rest_endpoints as endpoints
 from bt_api_base.venues.okx.bars import CANDLES, INTERVALS, BarKind, close_time
@@ -12,7 +14,7 @@ from bt_api_base.venues.okx.symbols import parse_symbol
 from bt_api_base.venues.rest_api import RestApi, first_ms, last_ms_before
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import httpx
 
@@ -120,10 +122,9 @@ class OkxMarketApi(RestApi):
         Cancellation: Nothing is changed.
         """
         internal = self._parse(symbol)
-        answer: Any = await self.client.call(endpoints.TICKER, {"instId": internal}, symbol=internal)
+        answer = await self.client.call(endpoints.TICKER, {"instId": internal}, symbol=internal)
         with self._reading("Tick") as local_time:
-            tick: Any = convert.tickers(answer, self.exchange_name, internal, local_time)[0]
-            return tick  # type: ignore[no-any-return]
+            return cast("Tick", convert.tickers(answer, self.exchange_name, internal, local_time)[0])
 
     async def depth(self, symbol: str, count: int = 20) -> OrderBook:
         """Return the best levels of the book: at most 400 of now, or 5,000 that are up to a second old.
@@ -132,10 +133,10 @@ class OkxMarketApi(RestApi):
         """
         internal = self._parse(symbol)
         endpoint = endpoints.BOOKS if count <= _DEEPEST_BOOK else endpoints.BOOKS_FULL
-        answer: Any = await self.client.call(endpoint, {"instId": internal, "sz": count}, symbol=internal)
+        answer = await self.client.call(endpoint, {"instId": internal, "sz": count}, symbol=internal)
         with self._reading("OrderBook") as local_time:
-            book: Any = convert.books(answer, self.exchange_name, internal, local_time)[0]
-            return book  # type: ignore[no-any-return]
+            book = cast("OrderBook", convert.books(answer, self.exchange_name, internal, local_time)[0])
+        return book if book.sequence else replace(book, sequence=None)
 
     async def trades(self, symbol: str, count: int = 100) -> list[Trade]:
         """Return the latest public trades, oldest first, at most 500.
@@ -143,12 +144,12 @@ class OkxMarketApi(RestApi):
         Cancellation: Nothing is changed.
         """
         internal = self._parse(symbol)
-        answer: Any = await self.client.call(
+        answer = await self.client.call(
             endpoints.TRADES, {"instId": internal, "limit": min(count, _MOST_TRADES)}, symbol=internal
         )
         with self._reading("Trade") as local_time:
-            trades: Sequence[Any] = convert.trades(answer, self.exchange_name, internal, local_time)
-            return list(reversed(trades))
+            trades = cast("tuple[Trade, ...]", convert.trades(answer, self.exchange_name, internal, local_time))
+        return list(reversed(trades))
 
     async def klines(
         self, symbol: str, period: str, *, start: int | None = None, end: int | None = None, count: int | None = None
@@ -174,7 +175,7 @@ class OkxMarketApi(RestApi):
             rows = await self._candles_from(internal, period, first, last, most)
         kind = BarKind(period)
         with self._reading("Bar") as local_time:
-            bars: Sequence[Any] = convert.bars(kind)(rows, self.exchange_name, internal, local_time)
+            bars = cast("tuple[Bar, ...]", convert.bars(kind)(rows, self.exchange_name, internal, local_time))
         # The venue's pages begin with the newest.
         return [bar for bar in reversed(bars) if start is None or bar.open_time >= start][:most]
 

@@ -11,17 +11,16 @@ from typing import Generic, TypeVar
 from msgspec import Raw, Struct
 
 from bt_api_base.containers import Side
-from bt_api_base.venues.okx.wire import Nothing, Timestamp
+from bt_api_base.venues.okx.wire import Frame, Nothing, Timestamp
 
 __all__ = ("Config", "Envelope", "Failure", "FillRow", "InstrumentRow", "ItemFailure", "OrderAnswer", "ServerTime")
 
 T = TypeVar("T")
 
 
-class Envelope(Struct, Generic[T]):
-    """What is around every answer: ``{"code": "0", "msg": "", "data": […]}``."""
+class Envelope(Frame[T], Generic[T]):
+    """What is around every answer, with data as in a frame: ``{"code": "0", "msg": "", "data": […]}``."""
 
-    data: list[T]
     code: str = "0"
     msg: str = ""
 
