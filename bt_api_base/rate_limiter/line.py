@@ -155,8 +155,7 @@ class Line:
                 for promoted in self._count_passing(group):
                     heappush(heap, (_PROMOTED, promoted.head.number, promoted))
             else:
-                wanted = [(meter, min(claims.get(meter, 0) + cost, meter.limit)) for meter, cost in lacking]
-                due = min(due, max(meter.due(now, cost) for meter, cost in wanted))
+                due = min(due, max(self._due(meter, claims.get(meter, 0) + cost, now) for meter, cost in lacking))
                 for meter, cost in group.charges:
                     claims[meter] = claims.get(meter, 0) + cost
                 if any(meter.waiting == self.waiting for meter, _ in lacking):
@@ -182,6 +181,11 @@ class Line:
             if meter.used + claims.get(meter, 0) + cost > meter.limit:
                 lacking.append(charge)
         return lacking
+
+    @staticmethod
+    def _due(meter: Meter, wanted: float, now: float) -> float:
+        """Return when there is room, also for those before; never, as far as is known, if they have to go first."""
+        return meter.due(now, wanted) if wanted <= meter.limit else math.inf
 
     def _count_passing(self, granted: Group) -> list[Group]:
         """Note who was passed; return the groups that will not be passed again."""
