@@ -8,7 +8,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from bt_api_base._redaction import excerpt
-from bt_api_base.exceptions import ConfigurationError, DataParseError, InvalidOrderError, OrderUnknownError
+from bt_api_base.exceptions import (
+    ConfigurationError,
+    DataParseError,
+    InvalidOrderError,
+    OrderNotFoundError,
+    OrderUnknownError,
+)
 
 if TYPE_CHECKING:
     import re
@@ -93,6 +99,15 @@ class RestApi:
         """
         if not order_id and not client_order_id:
             raise InvalidOrderError(self.exchange_name, symbol, "give the order's id or its client order id")
+
+    @contextmanager
+    def _about(self, order_id: str) -> Generator[None]:
+        """Name the order in the error about one that is not there, where the venue's id is all there was."""
+        try:
+            yield
+        except OrderNotFoundError as error:
+            error.order_id = error.order_id or order_id
+            raise
 
     def _period(self, periods: Mapping[str, str], period: str) -> str:
         """Return what the venue calls a bar's interval.

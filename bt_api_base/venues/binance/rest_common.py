@@ -246,9 +246,10 @@ class BinanceApi(RestApi):
         Cancellation: As with a lost answer, the order may have been canceled.
         """
         internal, parameters = self._which(symbol, order_id, client_order_id)
-        row: wire.OrderRow = await self.client.call(
-            self.endpoints.cancel, parameters, symbol=internal, client_order_id=client_order_id
-        )
+        with self._about(order_id):
+            row: wire.OrderRow = await self.client.call(
+                self.endpoints.cancel, parameters, symbol=internal, client_order_id=client_order_id
+            )
         with self._reading("Order", changed=(internal, client_order_id)) as local_time:
             return self._order(row, local_time)
 
@@ -289,9 +290,10 @@ class BinanceApi(RestApi):
         Cancellation: Nothing is changed.
         """
         internal, parameters = self._which(symbol, order_id, client_order_id)
-        row: wire.OrderRow = await self.client.call(
-            self.endpoints.query, parameters, symbol=internal, client_order_id=client_order_id
-        )
+        with self._about(order_id):
+            row: wire.OrderRow = await self.client.call(
+                self.endpoints.query, parameters, symbol=internal, client_order_id=client_order_id
+            )
         with self._reading("Order") as local_time:
             return self._order(row, local_time)
 

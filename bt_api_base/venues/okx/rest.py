@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import anyio
+from msgspec.structs import replace
 from typing_extensions import override
 
 from bt_api_base.containers import OrderType, TimeInForce, decimal_text
@@ -13,7 +14,7 @@ from bt_api_base.exceptions import BtApiError, OrderNotFoundError, OrderUnknownE
 from bt_api_base.feeds.capability import Capability
 from bt_api_base.feeds.errors import VenueError, make_error
 from bt_api_base.feeds.http_call import CallInfo
-from bt_api_base.venues.okx import rest_convert as convert, rest_endpoints as endpoints
+from bt_api_base.venues.okx import private, rest_convert as convert, rest_endpoints as endpoints
 from bt_api_base.venues.okx.rest_account import OkxAccountApi, Parameters
 from bt_api_base.venues.okx.rest_errors import OKX_ERRORS
 
@@ -171,7 +172,9 @@ class OkxApi(OkxAccountApi):
             client_order_id=request.client_order_id,
         )
         with self._reading("Order", changed=(internal, request.client_order_id)) as local_time:
-            return convert.placed_order(answer.data[0], request, self.exchange_name, internal, local_time)
+            placed = convert.placed_order(answer.data[0], request, self.exchange_name, local_time)
+            kind = private.ORDER_TYPES[self._order_type(request)]
+            return replace(placed, symbol=internal, order_time_in_force=kind[1])
 
     async def cancel(self, symbol: str, *, order_id: str = "", client_order_id: str = "") -> Order:
         """Cancel an order, by either id, and return it as it is then: canceled, or soon so.
@@ -183,9 +186,10 @@ class OkxApi(OkxAccountApi):
         Cancellation: As with a lost answer, the order may have been canceled.
         """
         internal, parameters = self._which(symbol, order_id, client_order_id)
-        await self.client.call(
-            endpoints.CANCEL, parameters, limit_key=internal, symbol=internal, client_order_id=client_order_id
-        )
+        with self._about(order_id):
+            await self.client.call(
+                endpoints.CANCEL, parameters, limit_key=internal, symbol=internal, client_order_id=client_order_id
+            )
         return await self._settled(internal, order_id, client_order_id)
 
     async def _settled(self, internal: str, order_id: str, client_order_id: str) -> Order:

@@ -48,9 +48,10 @@ class OkxAccountApi(OkxMarketApi):
         Cancellation: Nothing is changed.
         """
         internal, parameters = self._which(symbol, order_id, client_order_id)
-        answer = await self.client.call(
-            endpoints.QUERY, parameters, limit_key=internal, symbol=internal, client_order_id=client_order_id
-        )
+        with self._about(order_id):
+            answer = await self.client.call(
+                endpoints.QUERY, parameters, limit_key=internal, symbol=internal, client_order_id=client_order_id
+            )
         if not answer.data:
             raise OrderNotFoundError(self.exchange_name, order_id or client_order_id, internal)
         with self._reading("Order") as local_time:

@@ -79,14 +79,12 @@ def instrument(data: wire.InstrumentRow, exchange_name: str, local_time: int) ->
     )
 
 
-def placed_order(
-    answer: wire.OrderAnswer, request: OrderRequest, exchange_name: str, symbol: str, local_time: int
-) -> Order:
+def placed_order(answer: wire.OrderAnswer, request: OrderRequest, exchange_name: str, local_time: int) -> Order:
     """Describe an order that the venue has just taken: it tells its id, and nothing about fills."""
     time = nanoseconds(answer.timestamp)
     return Order(
         exchange_name,
-        symbol,
+        request.symbol,
         time or 0,
         local_time,
         answer.order_id,
@@ -97,7 +95,6 @@ def placed_order(
         request.price,
         client_order_id=answer.client_order_id or request.client_order_id,
         order_time=time,
-        order_time_in_force=request.time_in_force,
         position_side=request.position_side,
         reduce_only=request.reduce_only,
     )
