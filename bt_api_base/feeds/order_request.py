@@ -48,4 +48,4 @@ class OrderRequest:
     client_order_id: str = ""
     reduce_only: bool | None = None
     position_side: PositionSide | None = None
-    parameters: Mapping[str, str | int | bool] = attrs.field(factory=dict)
+    parameters: Mapping[str, str | int | bool] = attrs.field(factory=dict[str, "str | int | bool"])
