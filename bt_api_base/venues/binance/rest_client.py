@@ -12,9 +12,8 @@ from bt_api_base.rate_limiter import RateLimiter
 from bt_api_base.security.recipes import binance_request
 
 if TYPE_CHECKING:
-    import httpx
-
     from bt_api_base.feeds.error_table import ErrorTable
+    from bt_api_base.feeds.http_types import Transport
     from bt_api_base.rate_limiter import RateLimitRule
     from bt_api_base.security import Credentials
     from bt_api_base.transport import TransportPolicy
@@ -31,7 +30,7 @@ def binance_client(
     rules: tuple[RateLimitRule, ...],
     limiter: RateLimiter | None = None,
     policy: TransportPolicy | None = None,
-    transport: httpx.AsyncBaseTransport | None = None,
+    transport: Transport | None = None,
     recv_window_ms: int = 5000,
     timeout: float = 10.0,
 ) -> HttpClient:

@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
-    import httpx
-
     from bt_api_base.containers import Account, Balance, Bar, Fill, Instrument, Order, OrderBook, Position, Tick, Trade
     from bt_api_base.feeds.endpoint import Endpoint
     from bt_api_base.feeds.error_table import ErrorTable
+    from bt_api_base.feeds.http_types import Transport
     from bt_api_base.feeds.order_request import OrderRequest
     from bt_api_base.rate_limiter import RateLimiter, RateLimitRule
     from bt_api_base.security import Credentials
@@ -70,7 +69,7 @@ class BinanceApi(RestApi):
         *,
         rest_url: str | None = None,
         policy: TransportPolicy | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
         limiter: RateLimiter | None = None,
         recv_window_ms: int = 5000,
         timeout: float = 10.0,

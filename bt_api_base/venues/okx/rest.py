@@ -19,9 +19,8 @@ from bt_api_base.venues.okx.rest_account import OkxAccountApi, Parameters
 from bt_api_base.venues.okx.rest_errors import OKX_ERRORS
 
 if TYPE_CHECKING:
-    import httpx
-
     from bt_api_base.containers import Order, Position
+    from bt_api_base.feeds.http_types import Transport
     from bt_api_base.feeds.order_request import OrderRequest
     from bt_api_base.rate_limiter import RateLimiter
     from bt_api_base.security import Credentials
@@ -102,7 +101,7 @@ class OkxApi(OkxAccountApi):
         *,
         rest_url: str | None = None,
         policy: TransportPolicy | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
         limiter: RateLimiter | None = None,
         recv_window_ms: int = 5000,
         timeout: float = 10.0,

@@ -14,8 +14,7 @@ from bt_api_base.venues.okx.rest_endpoints import OKX_RULES
 from bt_api_base.venues.okx.rest_errors import OKX_ERRORS, read_okx_error
 
 if TYPE_CHECKING:
-    import httpx
-
+    from bt_api_base.feeds.http_types import Transport
     from bt_api_base.security import Credentials
     from bt_api_base.transport import TransportPolicy
 
@@ -29,7 +28,7 @@ def okx_client(
     *,
     limiter: RateLimiter | None = None,
     policy: TransportPolicy | None = None,
-    transport: httpx.AsyncBaseTransport | None = None,
+    transport: Transport | None = None,
     timeout: float = 10.0,
     demo: bool = False,
 ) -> HttpClient:

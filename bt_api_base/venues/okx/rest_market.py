@@ -16,10 +16,9 @@ from bt_api_base.venues.rest_api import RestApi, first_ms, last_ms_before
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import httpx
-
     from bt_api_base.containers import Bar, Instrument, OrderBook, Tick, Trade
     from bt_api_base.feeds.endpoint import Endpoint
+    from bt_api_base.feeds.http_types import Transport
     from bt_api_base.rate_limiter import RateLimiter
     from bt_api_base.security import Credentials
     from bt_api_base.transport import TransportPolicy
@@ -68,7 +67,7 @@ class OkxMarketApi(RestApi):
         *,
         rest_url: str | None = None,
         policy: TransportPolicy | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
         limiter: RateLimiter | None = None,
         recv_window_ms: int = 5000,  # noqa: ARG002 - venues are made alike
         timeout: float = 10.0,
