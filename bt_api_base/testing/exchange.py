@@ -14,7 +14,6 @@ Example:
 
 from __future__ import annotations
 
-import decimal
 from decimal import ROUND_DOWN, Decimal
 from itertools import count
 from typing import TYPE_CHECKING, Final
@@ -39,7 +38,13 @@ from bt_api_base.testing.exchange_orders import (
     Rejection,
     RejectReason,
 )
-from bt_api_base.testing.exchange_rules import check_notional, check_order, market_instrument, units
+from bt_api_base.testing.exchange_rules import (
+    check_notional,
+    check_order,
+    exact_arithmetic,
+    market_instrument,
+    units,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -69,8 +74,6 @@ __all__ = (
 _ZERO: Final = Decimal(0)
 _OWNED: Final = frozenset({AssetType.SPOT, AssetType.MARGIN})
 """What is owned once it is bought."""
-_PRECISION: Final = 1_000
-"""Digits that no sum or product here comes near: nothing is rounded that is not meant to be."""
 
 
 def _ignore(event: ExchangeEvent) -> None:
@@ -155,7 +158,7 @@ class Exchange:
         Raises:
             Rejection: It is refused, and nothing has changed.
         """
-        with decimal.localcontext(_context()):
+        with exact_arithmetic():
             instrument = self._instrument(new.symbol)
             now = self._clock_ns()
             check_order(instrument, new, now)
@@ -178,14 +181,14 @@ class Exchange:
             Rejection: There is no such order, or it is done.
         """
         order = self._open_order(symbol, order_id, client_order_id)
-        with decimal.localcontext(_context()):
+        with exact_arithmetic():
             self._end(order, OrderStatus.CANCELED, "canceled")
         return order
 
     def cancel_all(self, symbol: str | None = None) -> list[ExchangeOrder]:
         """Take all orders out of the book, or those of a symbol; the oldest first."""
         orders = self.open_orders(symbol)
-        with decimal.localcontext(_context()):
+        with exact_arithmetic():
             for order in orders:
                 self._end(order, OrderStatus.CANCELED, "canceled")
         return orders
@@ -212,7 +215,7 @@ class Exchange:
             Rejection: There is no such order, or the change is refused, and nothing has changed.
         """
         order = self._open_order(symbol, order_id, client_order_id)
-        with decimal.localcontext(_context()):
+        with exact_arithmetic():
             instrument, now = self._instrument(symbol), self._clock_ns()
             new = NewOrder(
                 symbol,
@@ -233,7 +236,7 @@ class Exchange:
 
     def deposit(self, currency: str, amount: Decimal | str) -> None:
         """Add to what the account holds; a negative amount takes away."""
-        with decimal.localcontext(_context()):
+        with exact_arithmetic():
             self.balances.setdefault(currency, Holding()).free += to_decimal(amount)
             self.on_event(BalancesChanged((currency,)))
 
@@ -278,7 +281,7 @@ class Exchange:
         """
         book = self._books[symbol]
         if step.trades and not book.is_empty:
-            with decimal.localcontext(_context()):
+            with exact_arithmetic():
                 for trade in step.trades:
                     self._meet(book, units(trade.price), units(trade.quantity))
                 self._tidy(symbol)
@@ -513,7 +516,3 @@ class Exchange:
 
     def _executable(self, order: ExchangeOrder) -> Decimal:
         return min(order.remaining, self._reducible(order)) if order.reduce_only else order.remaining
-
-
-def _context() -> decimal.Context:
-    return decimal.Context(prec=_PRECISION)

@@ -100,6 +100,7 @@ class MarginLedger:
         if was_flat:
             position.opened_ns = now
         fee = self._fee(symbol, price, quantity, is_maker=is_maker)
+        position.fees += fee
         currency = self._currency(symbol)
         self._holding(currency).free += realized - fee
         add_amount(self._exchange.fees, currency, fee)

@@ -239,6 +239,7 @@ class ExchangePosition:
         avg_price: What a unit cost on average, to the `ATOM`; 0 without a position.
         realized: What closing brought so far, without fees.
         value: What the volume was worth when it was opened, exactly, in what profits are paid in; not negative.
+        fees: What trading it cost so far.
         opened_ns: When it was opened, nanoseconds since the epoch.
         updated_ns: When it changed last.
     """
@@ -248,6 +249,7 @@ class ExchangePosition:
     avg_price: Decimal = _ZERO
     realized: Decimal = _ZERO
     value: Decimal = _ZERO
+    fees: Decimal = _ZERO
     opened_ns: int = 0
     updated_ns: int = 0
 

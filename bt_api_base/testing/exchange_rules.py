@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 from decimal import ROUND_DOWN, Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -12,13 +13,22 @@ from bt_api_base.testing.exchange_orders import ATOM, NewOrder, Rejection, Rejec
 from bt_api_base.testing.market_book import ATOMS_PER_UNIT
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from bt_api_base.testing.market import MarketSpec
 
-__all__ = ("check_notional", "check_order", "market_instrument", "units")
+__all__ = ("check_notional", "check_order", "exact_arithmetic", "market_instrument", "units")
 
 _TYPES: Final = frozenset({OrderType.LIMIT, OrderType.MARKET, OrderType.LIMIT_MAKER})
 _TIMES: Final = frozenset({TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTX})
+_PRECISION: Final = 1_000
+"""Digits that no sum or product here comes near."""
 _NET: Final = frozenset({None, PositionSide.NET})
+
+
+def exact_arithmetic() -> AbstractContextManager[object]:
+    """Return a context in which no sum, difference or product of decimals is rounded."""
+    return decimal.localcontext(decimal.Context(prec=_PRECISION))
 
 
 def units(atoms: int) -> Decimal:

@@ -1,4 +1,4 @@
-"""An account at the simulated OKX: what it holds, as the venue prints it. What happens to it is told by a test."""
+"""An account at the simulated OKX as a test tells of it: what it holds, as the venue prints it."""
 
 from __future__ import annotations
 
@@ -63,6 +63,8 @@ class OkxAccount:
     """By currency."""
     positions: dict[str, dict[str, str]] = attrs.field(factory=dict[str, dict[str, str]])
     """Open positions, by the venue's id."""
+    is_told: bool = False
+    """Whether a test has told anything of it: then it is what there is, and what the exchange has is not."""
 
     def order(self, now_ms: str, fields: Mapping[str, str]) -> dict[str, str]:
         """Return an order; what is not given has a default."""
@@ -73,6 +75,7 @@ class OkxAccount:
 
     def balance(self, now_ms: str, fields: Mapping[str, str]) -> dict[str, str]:
         """Change what is held of a currency, and return it."""
+        self.is_told = True
         before = self.balances.get(fields.get("ccy", _BALANCE["ccy"]), _BALANCE)
         balance = {**before, **fields, "uTime": now_ms}
         self.balances[balance["ccy"]] = balance
@@ -80,6 +83,7 @@ class OkxAccount:
 
     def position(self, now_ms: str, fields: Mapping[str, str]) -> dict[str, str]:
         """Change a position, and return it; it is forgotten once it is closed."""
+        self.is_told = True
         before = self.positions.get(fields.get("posId", _POSITION["posId"]), _POSITION)
         position = {**before, **fields, "uTime": now_ms}
         self.positions[position["posId"]] = position

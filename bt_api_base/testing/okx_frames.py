@@ -75,6 +75,11 @@ def parse_stream_name(name: str) -> OkxStream | None:
     return None
 
 
+def candle_interval(bar: str) -> str | None:
+    """Return the interval of the venue's word for a bar, such as "1H" or "1Dutc"; None for one that is not kept."""
+    return _CANDLES.get(f"candle{bar}")
+
+
 def stream_name(arg: dict[str, object]) -> str | None:
     """Return the name of the stream that an ``arg`` asks for, or None if it is not formed like one."""
     channel = arg.get("channel")
@@ -218,6 +223,7 @@ __all__ = (
     "VIP_CHANNELS",
     "OkxStream",
     "candle_frame",
+    "candle_interval",
     "data_frame",
     "empty_update_frame",
     "funding_rate_frame",

@@ -1,12 +1,13 @@
 """A venue that never was: OKX's streams on loopback, over seeded markets, with an account to push changes of.
 
-Its public and business endpoints carry the markets; its private endpoint checks log-ins and carries what a test pushes:
-there is no matching engine.
+Its public and business endpoints carry the markets. Over REST orders are placed at a matching engine, with spot and
+contracts in one account; the private endpoint checks log-ins and carries what becomes of them, and what a test pushes.
 
 Example:
     ```python
     async with SimulatedOkxVenue(("BTC-USDT",), seed=1, rate=100) as venue:
         config = WebSocketConfig(venue.url, venue.exchange_name, credentials=venue.credentials)
+        api = OkxApi(venue.credentials, rest_url=venue.rest_url)
         ...
         venue.push_order(ordId="1", state="filled", fillSz="0.1", fillPx="61837.6", tradeId="7", accFillSz="0.1")
     ```
@@ -18,17 +19,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 import attrs
-import msgspec
 from typing_extensions import Unpack, override
 
 from bt_api_base.testing.market_book import DepthChange, DepthSnapshot
-from bt_api_base.testing.market_venue import MarketVenue
-from bt_api_base.testing.okx_account import OkxAccount
-from bt_api_base.testing.okx_dialect import CREDENTIALS, OkxDialect, argument_text
+from bt_api_base.testing.okx_dialect import CREDENTIALS
 from bt_api_base.testing.okx_frames import (
     OkxStream,
     candle_frame,
-    data_frame,
     empty_update_frame,
     funding_rate_frame,
     instrument_type,
@@ -41,9 +38,10 @@ from bt_api_base.testing.okx_frames import (
     trade_frame,
     update_frame,
 )
+from bt_api_base.testing.okx_trading_venue import OkxTradingVenue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from bt_api_base.security import Credentials
     from bt_api_base.testing.market import MarketSpec, MarketStep
@@ -94,7 +92,7 @@ class _SentBook:
         )
 
 
-class SimulatedOkxVenue(MarketVenue):
+class SimulatedOkxVenue(OkxTradingVenue):
     """Markets of one's own, and an account, behind OKX's streams.
 
     Args:
@@ -123,64 +121,19 @@ class SimulatedOkxVenue(MarketVenue):
         credentials: Credentials = CREDENTIALS,
         **options: Unpack[VenueOptions],
     ) -> None:
-        names = tuple(symbol if isinstance(symbol, str) else symbol.symbol for symbol in symbols)
         super().__init__(
-            OkxDialect(names, credentials),
             symbols,
             exchange_name=exchange_name,
+            credentials=credentials,
             seed=seed,
             rate=rate,
             paused=paused,
             start_time_ns=start_time_ns,
             **options,
         )
-        self.credentials = credentials
-        """What log-ins are checked against."""
         self._books: dict[Hub, _SentBook] = {}
         self._tickers: dict[Hub, tuple[int, int]] = {}
         self._marks: dict[Hub, tuple[int, int]] = {}
-        self._account = OkxAccount()
-
-    # The account. What happens to it is told by a test.
-
-    def push_order(self, **fields: str) -> int:
-        """Tell whoever listens to orders of one.
-
-        Args:
-            **fields: The order in the venue's own names, for example ``state="filled"``; others have defaults.
-
-        Returns:
-            The number of listeners.
-        """
-        order = self._account.order(self._now_ms(), fields)
-        kind, symbol = order["instType"], order["instId"]
-        return self._push(order, f"orders:{kind}", f"orders:{kind}:{symbol}", event_id=int(order["ordId"]))
-
-    def push_balance(self, **fields: str) -> int:
-        """Change what the account holds of a currency, and tell whoever listens.
-
-        Args:
-            **fields: The balance in the venue's own names, for example ``ccy="USDT", cashBal="100"``.
-
-        Returns:
-            The number of listeners.
-        """
-        balance = self._account.balance(self._now_ms(), fields)
-        data = self._account.totals(self._now_ms(), [balance])
-        return self._push(data, "account", f"account:{balance['ccy']}")
-
-    def push_position(self, **fields: str) -> int:
-        """Change a position, and tell whoever listens.
-
-        Args:
-            **fields: The position in the venue's own names, for example ``posId="1", pos="3"``.
-
-        Returns:
-            The number of listeners.
-        """
-        position = self._account.position(self._now_ms(), fields)
-        kind, symbol = position["instType"], position["instId"]
-        return self._push(position, f"positions:{kind}", f"positions:{kind}:{symbol}")
 
     def push_liquidation(self, **fields: str) -> int:
         """Tell whoever listens that a position of somebody's was closed by force.
@@ -221,21 +174,6 @@ class SimulatedOkxVenue(MarketVenue):
         frame = partial(empty_update_frame, previous, sequence, self._stamp_us())
         return sum(self._send(feed, sequence, frame) for feed in hub.feeds.of("books"))
 
-    def _now_ms(self) -> str:
-        return str(self._stamp_us() // 1_000)
-
-    def _push(self, data: object, *names: str, event_id: int | None = None) -> int:
-        feeds = [self._feeds[name] for name in names if name in self._feeds]
-        frame = partial(data_frame, msgspec.json.encode(data).decode())
-        return sum(self._send(feed, event_id, frame) for feed in feeds)
-
-    def _send(
-        self, feed: Feed, event_id: int | None, frame: Callable[[str], bytes], to: VenueConnection | None = None
-    ) -> int:
-        """Publish a frame that is made from its ``arg``; return the number of listeners."""
-        self._publish(feed, event_id, lambda _: frame(argument_text(feed.name)), to=to)
-        return feed.listeners
-
     # What comes first of a stream.
 
     @override
@@ -247,18 +185,8 @@ class SimulatedOkxVenue(MarketVenue):
             hub = self._hubs.get(stream.symbol)
             if hub is not None:
                 self._send_first(hub, stream, feed, connection)
-            elif stream.channel == "account":
-                chosen = name.partition(":")[2]
-                balances = [one for one in self._account.balances.values() if chosen in ("", one["ccy"])]
-                self._send_data(feed, self._account.totals(self._now_ms(), balances), connection)
-            elif stream.channel == "positions":
-                _, kind, symbol = (*name.split(":"), "")[:3]
-                for position in self._account.positions.values():
-                    if position["instType"] == kind and symbol in ("", position["instId"]):
-                        self._send_data(feed, position, connection)
-
-    def _send_data(self, feed: Feed, data: object, connection: VenueConnection) -> None:
-        self._send(feed, None, partial(data_frame, msgspec.json.encode(data).decode()), connection)
+            else:
+                self._send_account(feed, connection)
 
     def _send_first(self, hub: Hub, stream: OkxStream, feed: Feed, connection: VenueConnection) -> None:
         market, time_us = hub.market, self._stamp_us()

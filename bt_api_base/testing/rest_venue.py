@@ -50,8 +50,8 @@ class TradingVenue(MarketVenue):
         **options: See `bt_api_base.testing.venue_options.VenueOptions`.
     """
 
-    derivatives: ClassVar[bool] = False
-    """Whether contracts are traded."""
+    derivatives: ClassVar[bool | None] = False
+    """Whether contracts are traded; None: each instrument says so by itself."""
     fees: ClassVar[tuple[str, str]] = ("0.001", "0.001")
     """What makers and takers pay by default."""
     cancels_post_only: ClassVar[bool] = False
