@@ -265,6 +265,11 @@ class CachedMethod(Generic[P, R]):
         return f"<{self.__wrapped__!r} of {type(self.__self__).__name__}>"
 
     @property
+    def __signature__(self) -> inspect.Signature:
+        signature = inspect.signature(self.__wrapped__)
+        return signature.replace(parameters=[*signature.parameters.values()][1:])
+
+    @property
     def cache(self) -> SimpleCache[Any, Any]:
         """Where results are kept: the cache that was given, or this object's own."""
         return self.__wrapped__.results_of(self.__self__).cache

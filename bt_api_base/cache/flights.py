@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable
-from contextvars import ContextVar
+from contextlib import suppress
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import anyio
@@ -150,6 +151,7 @@ class _Trip(Generic[R]):
     seat: _Seat
     aboard: tuple[_Flight, ...]
     is_leading: bool = False
+    _token: Token[tuple[_Flight, ...]] | None = None
 
     def leads(self) -> bool:
         """Tell whether this caller has to run the function, now that there is nothing to wait for."""
@@ -157,7 +159,7 @@ class _Trip(Generic[R]):
         if self.flight is None or self.flight.leader is not self.seat:
             return False
         self.is_leading = True
-        _ABOARD.set((*self.aboard, self.flight))
+        self._token = _ABOARD.set((*self.aboard, self.flight))
         return True
 
     def bring(self, value: R) -> None:
@@ -169,8 +171,9 @@ class _Trip(Generic[R]):
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if self.is_leading:
-            _ABOARD.set(self.aboard)
+        if self._token is not None:
+            with suppress(ValueError):  # a coroutine that is thrown away may end in another context
+                _ABOARD.reset(self._token)
         if error is None or self.flight is None:
             return
         self._stand_up()
