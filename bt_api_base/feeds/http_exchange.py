@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import anyio
 import httpx
 
 from bt_api_base.exceptions import ConfigurationError
 from bt_api_base.feeds.http_call import request_extensions
-from bt_api_base.feeds.http_outcomes import BodyTooLongError
+from bt_api_base.feeds.http_decoding import ACCEPTED_ENCODINGS, BodyError, BodyTooLongError, decompress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +60,10 @@ class Exchange:
         # The deadline of the call stands for all time limits of httpx but that of connecting.
         self._timeouts = httpx.Timeout(None, connect=connect_timeout).as_dict()
         self._client = httpx.AsyncClient(
-            transport=transport, trust_env=False, headers=headers, event_hooks=hooks.of_httpx()
+            transport=transport,
+            trust_env=False,
+            headers={"Accept-Encoding": ACCEPTED_ENCODINGS, **(headers or {})},
+            event_hooks=hooks.of_httpx(),
         )
 
     async def aclose(self) -> None:
@@ -86,7 +89,7 @@ class Exchange:
         wire = call.begin_attempt()
         limiter = self._outcomes.limiter
         permit = None if limiter is None else await self._permit(limiter, call)
-        failure: httpx.HTTPError
+        failure: Exception
         try:
             request = self._request(call)
             call.signed_at = self._outcomes.clock.synchronizations
@@ -98,7 +101,7 @@ class Exchange:
             finally:
                 await response.aclose()
             elapsed = anyio.current_time() - started
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, BodyError) as error:
             failure = error
         except BaseException:
             if permit is not None and not wire.may_have_left:
@@ -154,21 +157,23 @@ class Exchange:
 
     async def _read(self, response: httpx.Response) -> bytes:
         parts: list[bytes] = []
-        size_bytes, limit = 0, self._max_body_bytes
+        size_bytes, limit_bytes = 0, self._max_body_bytes
         try:
-            async for part in response.aiter_bytes():
+            # Not by way of httpx's decoders, which leave generators behind where they fail.
+            async for part in cast("httpx.AsyncByteStream", response.stream):
                 size_bytes += len(part)
-                if size_bytes <= limit:
+                if size_bytes <= limit_bytes:
                     parts.append(part)
                 elif response.is_closed:
                     break
                 else:
                     # The next read ends it from within, generators and all.
-                    parts.clear()
                     await response.aclose()
         except httpx.HTTPError:
-            if size_bytes <= limit:
+            if size_bytes <= limit_bytes:
                 raise
-        if size_bytes > limit:
-            raise BodyTooLongError(f"the body is longer than {limit} bytes")
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        if size_bytes > limit_bytes:
+            raise BodyTooLongError(limit_bytes)
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        encoding = response.headers.get("Content-Encoding", "")
+        return decompress(body, encoding, limit_bytes) if encoding and body else body

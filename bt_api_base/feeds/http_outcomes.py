@@ -16,7 +16,7 @@ from bt_api_base.exceptions import (
 )
 from bt_api_base.feeds.error_table import ErrorKind
 from bt_api_base.feeds.errors import VenueError, make_error, wait_of, words_of
-from bt_api_base.feeds.http_decoding import decode_body
+from bt_api_base.feeds.http_decoding import BodyTooLongError, decode_body
 
 if TYPE_CHECKING:
     from bt_api_base.feeds.clock import VenueClock
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bt_api_base.feeds.errors import ErrorReader
     from bt_api_base.feeds.http_call import CallLimiter, PendingCall
 
-__all__ = ("BodyTooLongError", "Outcomes")
+__all__ = ("Outcomes",)
 
 _NOT_SENT: Final = (
     httpx.ConnectError,
@@ -34,10 +34,6 @@ _NOT_SENT: Final = (
     httpx.UnsupportedProtocol,
 )
 """Failures of httpx that come before the venue gets a byte."""
-
-
-class BodyTooLongError(httpx.DecodingError):
-    """A body is longer than is taken."""
 
 
 @attrs.frozen(eq=False)
@@ -101,8 +97,8 @@ class Outcomes:
         call.answered = kind is not ErrorKind.FATE_UNKNOWN
         return make_error(attrs.evolve(found, retry_after=wait))
 
-    def of_failure(self, call: PendingCall, failure: httpx.HTTPError) -> BtApiError:
-        """Return what a failure of the transport means."""
+    def of_failure(self, call: PendingCall, failure: Exception) -> BtApiError:
+        """Return what a failure of the transport, or of reading the body, means."""
         # httpx's own exception is not kept as the cause: it holds the request, signature and all.
         reason = failure.__cause__ if isinstance(failure.__cause__, BtApiError) else None
         text = f"{type(failure).__name__}: {failure}" if reason is None else str(reason)
@@ -124,7 +120,7 @@ class Outcomes:
         return error
 
     @staticmethod
-    def is_unsent(call: PendingCall, failure: httpx.HTTPError) -> bool:
+    def is_unsent(call: PendingCall, failure: Exception) -> bool:
         """Return whether the venue got nothing, so that nothing counts either."""
         return not call.wire.may_have_left or isinstance(failure, _NOT_SENT)
 
