@@ -301,7 +301,7 @@ class _Usdm:
                 raise answer
             return httpx.Response(answer[0], json=answer[1])
         headers = {"X-MBX-APIKEY": request.headers.get("X-MBX-APIKEY", "")}
-        status, body = self.venue.rest(request.method, request.url.path, headers)
+        status, body = self.venue.answer_listen_key(request.method, request.url.path, headers)
         return httpx.Response(status, json=body)
 
 

@@ -74,7 +74,7 @@ def client_for(venue: SimulatedUsdmVenue) -> Callable[[], httpx.AsyncClient]:
     def answer(request: httpx.Request) -> httpx.Response:
         # The venue has the headers as they are written, httpx as they are compared.
         headers = {"X-MBX-APIKEY": request.headers.get("X-MBX-APIKEY", "")}
-        status, body = venue.rest(request.method, request.url.path, headers)
+        status, body = venue.answer_listen_key(request.method, request.url.path, headers)
         return httpx.Response(status, json=body)
 
     return lambda: httpx.AsyncClient(transport=httpx.MockTransport(answer))
@@ -209,7 +209,7 @@ async def test_listen_key_at_the_venue() -> None:
         stranger = UsdmListenKeyLease("http://venue", Credentials("another-key", "s"), client=client_for(venue))
         with pytest.raises(AuthenticationError):
             await stranger.create()
-        assert 404 == venue.rest("GET", "/fapi/v1/time", {})[0]
+        assert 404 == venue.answer_listen_key("GET", "/fapi/v1/time", {})[0]
 
 
 def adapters_for(venue: SimulatedUsdmVenue, **options: Any) -> Callable[[str], BinanceUsdmAdapter]:

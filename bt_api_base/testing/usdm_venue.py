@@ -1,7 +1,6 @@
-"""A venue that never was: Binance's USD-M futures on loopback, over seeded markets, with an account to push changes of.
+"""A venue that never was: Binance's USD-M futures on loopback, over seeded markets, with an account.
 
-Listen keys are asked for over REST, which this server does not speak: `SimulatedUsdmVenue.rest` answers what a test's
-HTTP transport is asked.
+Its REST side gives listen keys, and takes orders, which an exchange executes against the markets.
 
 Example:
     ```python
@@ -22,7 +21,7 @@ from typing_extensions import override
 
 from bt_api_base.testing.binance_frames import aggregate_trade_data, array_data, kline_data, mini_ticker_data
 from bt_api_base.testing.binance_private_dialect import CREDENTIALS
-from bt_api_base.testing.market_venue import MarketVenue
+from bt_api_base.testing.rest_venue import TradingVenue
 from bt_api_base.testing.usdm_dialect import LISTEN_KEY_PATH, ListenKeys, UsdmDialect, UsdmPrivateClient
 from bt_api_base.testing.usdm_frames import (
     UsdmStream,
@@ -36,13 +35,16 @@ from bt_api_base.testing.usdm_frames import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from decimal import Decimal
 
     from typing_extensions import Unpack
 
     from bt_api_base.security import Credentials
+    from bt_api_base.testing.exchange_orders import ExchangeEvent
     from bt_api_base.testing.market import MarketSpec, MarketStep
     from bt_api_base.testing.market_bars import ClosedBar, MarketBar
     from bt_api_base.testing.market_hub import Hub, StreamKey
+    from bt_api_base.testing.usdm_rest import UsdmRest
     from bt_api_base.testing.venue_connection import Feed
     from bt_api_base.testing.venue_options import VenueOptions
 
@@ -92,7 +94,7 @@ _LIQUIDATION: Final[Mapping[str, str]] = {
 }
 
 
-class SimulatedUsdmVenue(MarketVenue):
+class SimulatedUsdmVenue(TradingVenue):
     """Markets of one's own, and an account, behind the endpoints of Binance's USD-M futures.
 
     Args:
@@ -101,7 +103,7 @@ class SimulatedUsdmVenue(MarketVenue):
         rate: Steps per second of each market; see `bt_api_base.testing.market_venue.MarketVenue`.
         paused: Whether to begin without moving, for `step` or `resume`.
         start_time_ns: Nanoseconds since the epoch that timestamps begin at; None stamps with the clock.
-        credentials: Whose API key listen keys are given for.
+        credentials: What signatures are checked against, and whose API key listen keys are given for.
         **options: See `bt_api_base.testing.venue_options.VenueOptions`.
 
     Raises:
@@ -109,6 +111,8 @@ class SimulatedUsdmVenue(MarketVenue):
     """
 
     period_ms: ClassVar[int] = 50
+    derivatives: ClassVar[bool | None] = True
+    fees: ClassVar[tuple[str, str]] = ("0.0002", "0.0005")
 
     def __init__(
         self,
@@ -134,12 +138,22 @@ class SimulatedUsdmVenue(MarketVenue):
             **options,
         )
         self.credentials = credentials
-        """Whose API key listen keys are given for."""
+        """What signatures are checked against, and whose API key listen keys are given for."""
+        self._wallets: dict[str, Decimal] = {}
+        """What was told of them last."""
+        self._has_traded = False
+        """Whether an order was told to be filled, and not yet what that changed."""
 
-    # The account. What happens to it is told by a test.
+    @override
+    def _rest_dialect(self) -> UsdmRest:
+        from bt_api_base.testing.usdm_rest import UsdmRest
 
-    def rest(self, method: str, path: str, headers: Mapping[str, str]) -> tuple[int, dict[str, object]]:
-        """Answer a REST request; there are those for listen keys.
+        return UsdmRest(self)
+
+    # The account: what a test tells of it.
+
+    def answer_listen_key(self, method: str, path: str, headers: Mapping[str, str]) -> tuple[int, dict[str, object]]:
+        """Answer a request for a listen key, without its way through the REST side.
 
         Args:
             method: "POST", "PUT" or "DELETE".
@@ -211,6 +225,46 @@ class SimulatedUsdmVenue(MarketVenue):
         data = msgspec.json.encode({"e": "forceOrder", "E": now, "o": {**order, "T": now}, "st": 1})
         names = (f"{order['s'].lower()}@forceOrder", "!forceOrder@arr")
         return sum(self._send(self._feeds[name], None, data) for name in names if name in self._feeds)
+
+    # The account: what the exchange tells of it.
+
+    @override
+    def _exchange_event(self, event: ExchangeEvent) -> None:
+        from bt_api_base.testing.exchange_orders import BalancesChanged, OrderChanged
+        from bt_api_base.testing.usdm_rest import UsdmRest
+
+        rest = self.rest.dialect
+        if not isinstance(rest, UsdmRest):  # pragma: no cover  # it is made here
+            return
+        now = self.rest.now_ns() // 1_000_000
+        if isinstance(event, OrderChanged):
+            self._has_traded |= event.execution == "trade"
+            order = rest.state.order_update(event)
+            self._push("ORDER_TRADE_UPDATE", {"T": order["T"], "o": order})
+        elif isinstance(event, BalancesChanged):
+            if not self._has_traded:
+                changes = self._wallet_rows(moved=True)
+                if changes:  # locking margin changes no wallet
+                    self._push("ACCOUNT_UPDATE", {"T": now, "a": {"m": "DEPOSIT", "B": changes, "P": []}})
+        else:
+            self._has_traded = False
+            position = rest.state.position_update(event.symbol)
+            account = {"m": "ORDER", "B": self._wallet_rows(moved=False), "P": [position]}
+            self._push("ACCOUNT_UPDATE", {"T": now, "a": account})
+
+    def _wallet_rows(self, *, moved: bool) -> list[dict[str, str]]:
+        """Return the wallets that are not what was told of them last."""
+        from bt_api_base.testing.binance_rest_words import plain
+
+        rows: list[dict[str, str]] = []
+        for currency, holding in self.exchange.balances.items():
+            held = holding.total
+            before = self._wallets.get(currency)
+            self._wallets[currency] = held
+            if held != before:
+                by = plain(held - before) if moved and before is not None else "0"
+                rows.append({"a": currency, "wb": plain(held), "cw": plain(held), "bc": by})
+        return rows
 
     def _push(self, kind: str, fields: Mapping[str, Any]) -> int:
         feed = self._feeds.get(f"!{kind}")
