@@ -38,7 +38,9 @@ def plain_call(  # noqa: PLR0917 - the order of older programs
         body = {"json": json_data}
     problem = ""
     try:
-        draft = httpx.Request(method.upper(), url, params=params, headers=headers, cookies=_plain(cookies), **body)
+        # httpx would put the parameters in the place of those in the URL.
+        whole = httpx.URL(url).copy_merge_params(params) if params else url
+        draft = httpx.Request(method.upper(), whole, headers=headers, cookies=_plain(cookies), **body)
     except httpx.InvalidURL as error:
         problem = str(error)
         draft = httpx.Request("GET", "")
