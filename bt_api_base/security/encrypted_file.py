@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 from anyio import to_thread
 
 from bt_api_base.exceptions import ConfigurationError
+from bt_api_base.security._hidden import HiddenText
 from bt_api_base.security.accounts import Account
 from bt_api_base.security.credentials import Credentials
-from bt_api_base.security.encryption import MAX_ENCRYPTED_BYTES, ScryptCost, decrypt, encrypt
+from bt_api_base.security.encryption import MAX_ENCRYPTED_BYTES, ScryptCost, decrypt_hidden, encrypt
 from bt_api_base.security.errors import DamagedDataError, EncryptedDataError, UnknownFormatError
 from bt_api_base.security.secret import Secret
 
@@ -82,10 +83,7 @@ class EncryptedFile:
             ConfigurationError: It cannot be written, or ``cryptography`` is not installed.
         """
         with self._lock:
-            plain = _plain(accounts)
-            content = encrypt(plain, self._passphrase, cost=self._cost).encode()
-            # It is in nobody's log as a whole, and would stand there in the way of what is.
-            plain.forget()
+            content = encrypt(_plain(accounts), self._passphrase, cost=self._cost).encode()
             _replace(self._path, content)
             self._known = content, dict(accounts)
 
@@ -124,7 +122,7 @@ class EncryptedFile:
         """Do `read` in a worker thread.
 
         Cancellation:
-            Takes effect when the thread is done: it cannot be stopped.
+            Not while the thread works, which cannot be stopped: it takes effect at the caller's next await.
         """
         return await to_thread.run_sync(self.read)
 
@@ -132,7 +130,7 @@ class EncryptedFile:
         """Do `write` in a worker thread.
 
         Cancellation:
-            Takes effect when the thread is done, and the file is written.
+            Not while the thread works: the file is written, and it takes effect at the caller's next await.
         """
         await to_thread.run_sync(self.write, accounts)
 
@@ -140,7 +138,7 @@ class EncryptedFile:
         """Do `store` in a worker thread.
 
         Cancellation:
-            Takes effect when the thread is done, and the file is written.
+            Not while the thread works: the file is written, and it takes effect at the caller's next await.
         """
         await to_thread.run_sync(lambda: self.store(exchange_name, credentials, profile=profile))
 
@@ -148,25 +146,24 @@ class EncryptedFile:
         """Do `remove` in a worker thread.
 
         Cancellation:
-            Takes effect when the thread is done, and the file is written.
+            Not while the thread works: the file is written, and it takes effect at the caller's next await.
         """
         return await to_thread.run_sync(lambda: self.remove(exchange_name, profile=profile))
 
     def _decrypted(self, content: bytes) -> dict[Account, Credentials]:
         try:
             # What is no ASCII is none of it.
-            plain = decrypt(content.decode("latin-1"), self._passphrase)
+            plain = decrypt_hidden(content.decode("latin-1"), self._passphrase)
         except EncryptedDataError as error:
             raise type(error)(f"{error.detail} (file {self._path})") from None
         accounts = _accounts(plain)
-        plain.forget()
         if accounts is None:
             raise DamagedDataError(f"what is encrypted are no accounts (file {self._path})")
         return accounts
 
 
-def _plain(accounts: Mapping[Account, Credentials]) -> Secret:
-    return Secret(
+def _plain(accounts: Mapping[Account, Credentials]) -> HiddenText:
+    return HiddenText(
         json.dumps(
             [
                 {
@@ -182,7 +179,7 @@ def _plain(accounts: Mapping[Account, Credentials]) -> Secret:
     )
 
 
-def _accounts(plain: Secret) -> dict[Account, Credentials] | None:
+def _accounts(plain: HiddenText) -> dict[Account, Credentials] | None:
     with suppress(ValueError, TypeError, KeyError, ConfigurationError, AttributeError):
         return {
             Account(one["venue"], one["profile"]): Credentials(one["api_key"], one["secret"], one["passphrase"])

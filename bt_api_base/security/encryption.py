@@ -26,10 +26,11 @@ from typing import Any, Final, NoReturn, cast
 import attrs
 
 from bt_api_base.exceptions import ConfigurationError
+from bt_api_base.security._hidden import HiddenText
 from bt_api_base.security.errors import DamagedDataError, UnknownFormatError, WrongPassphraseError
 from bt_api_base.security.secret import Secret
 
-__all__ = ("MAX_ENCRYPTED_BYTES", "ScryptCost", "decrypt", "encrypt")
+__all__ = ("MAX_ENCRYPTED_BYTES", "ScryptCost", "decrypt", "decrypt_hidden", "encrypt")
 
 MAX_ENCRYPTED_BYTES: Final = 4 * 1024 * 1024
 """The longest text that is looked at."""
@@ -82,7 +83,7 @@ class ScryptCost:
         return 128 * self.n * self.r
 
 
-def encrypt(plain: Secret | str, passphrase: Secret | str, *, cost: ScryptCost | None = None) -> str:
+def encrypt(plain: Secret | HiddenText | str, passphrase: Secret | str, *, cost: ScryptCost | None = None) -> str:
     """Return a text encrypted, as three lines.
 
     It takes as long as `ScryptCost` says, and lets other threads run meanwhile.
@@ -95,7 +96,7 @@ def encrypt(plain: Secret | str, passphrase: Secret | str, *, cost: ScryptCost |
     Raises:
         ConfigurationError: The passphrase is empty, or ``cryptography`` is not installed.
     """
-    plain, passphrase = _secret(plain), _secret(passphrase)
+    plain, passphrase = HiddenText(plain) if isinstance(plain, str) else plain, _secret(passphrase)
     cost = cost or ScryptCost()
     salt, nonce = secrets.token_bytes(_SALT_BYTES), secrets.token_bytes(_NONCE_BYTES)
     parts: dict[str, str | int] = {
@@ -126,6 +127,11 @@ def decrypt(text: str, passphrase: Secret | str) -> Secret:
         DamagedDataError: It is not what was written.
         ConfigurationError: The passphrase is empty, or ``cryptography`` is not installed.
     """
+    return Secret(decrypt_hidden(text, passphrase).reveal())
+
+
+def decrypt_hidden(text: str, passphrase: Secret | str) -> HiddenText:
+    """Return a text that was encrypted, which is not masked where others show it; see `decrypt`."""
     passphrase = _secret(passphrase)
     parts, content = _read(text)
     salt, nonce = (_binary(parts, name, size) for name, size in (("salt", _SALT_BYTES), ("nonce", _NONCE_BYTES)))
@@ -154,7 +160,7 @@ class _Keys:
             raise ConfigurationError(detail) from error
         # What it takes besides, too: OpenSSL counts its own.
         memory = cost.memory_bytes + 128 * cost.r * (cost.p + 2) + 1024 * 1024
-        key = Secret(
+        key = HiddenText(
             hashlib.scrypt(
                 passphrase.reveal().encode("utf-8", "surrogatepass"),
                 salt=salt,
@@ -165,7 +171,6 @@ class _Keys:
                 dklen=2 * _KEY_BYTES,
             ).hex()
         )
-        key.forget()
         self._cipher = AESGCM(bytes.fromhex(key.reveal())[:_KEY_BYTES])
         self._mac: hmac.HMAC = hmac.new(bytes.fromhex(key.reveal())[_KEY_BYTES:], digestmod="sha256")
 
@@ -175,14 +180,14 @@ class _Keys:
         mac.update(_head(parts).encode())
         return base64.b64encode(mac.digest()).decode()
 
-    def encrypted(self, nonce: bytes, plain: Secret, head: str) -> bytes:
+    def encrypted(self, nonce: bytes, plain: Secret | HiddenText, head: str) -> bytes:
         return self._cipher.encrypt(nonce, plain.reveal().encode("utf-8", "surrogatepass"), head.encode())
 
-    def decrypted(self, nonce: bytes, content: bytes, head: str) -> Secret | None:
+    def decrypted(self, nonce: bytes, content: bytes, head: str) -> HiddenText | None:
         from cryptography.exceptions import InvalidTag
 
         try:
-            return Secret(self._cipher.decrypt(nonce, content, head.encode()).decode("utf-8", "surrogatepass"))
+            return HiddenText(self._cipher.decrypt(nonce, content, head.encode()).decode("utf-8", "surrogatepass"))
         except (InvalidTag, ValueError):  # the second: no text, so nothing that was encrypted here
             return None
 

@@ -103,8 +103,8 @@ class SecureCredentialManager:
         """Do `get_exchange_credentials` in a worker thread.
 
         Cancellation:
-            Takes effect when the thread is done: a key that is being derived, and a keyring that asks its user, cannot
-            be stopped.
+            Not while the thread works, as neither a key that is being derived nor a keyring that asks its user can be
+            stopped: it takes effect at the caller's next await.
         """
         return await to_thread.run_sync(lambda: self.get_exchange_credentials(exchange, encrypted, profile=profile))
 
@@ -139,7 +139,7 @@ class SecureCredentialManager:
         """Do `encrypt_credential` in a worker thread.
 
         Cancellation:
-            Takes effect when the thread is done: it cannot be stopped.
+            Not while the thread works, which cannot be stopped: it takes effect at the caller's next await.
         """
         return await to_thread.run_sync(self.encrypt_credential, credential)
 
@@ -147,7 +147,7 @@ class SecureCredentialManager:
         """Do `decrypt_credential` in a worker thread.
 
         Cancellation:
-            Takes effect when the thread is done: it cannot be stopped.
+            Not while the thread works, which cannot be stopped: it takes effect at the caller's next await.
         """
         return await to_thread.run_sync(self.decrypt_credential, encrypted_credential)
 
