@@ -14,13 +14,14 @@ Example:
 
 from __future__ import annotations
 
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from bt_api_base.containers.decimals import quantize, to_decimal
-from bt_api_base.containers.enums import AssetType, OrderStatus, OrderType, Side, TimeInForce
-from bt_api_base.testing.exchange_book import MarketBook, Take
+from bt_api_base.containers.decimals import to_decimal
+from bt_api_base.containers.enums import OrderStatus, OrderType, Side, TimeInForce
+from bt_api_base.testing.exchange_account import ExchangeAccount
+from bt_api_base.testing.exchange_book import MarketBook, Take, plan_takes
 from bt_api_base.testing.exchange_ledger import SpotLedger
 from bt_api_base.testing.exchange_margin import MarginLedger
 from bt_api_base.testing.exchange_orders import (
@@ -72,15 +73,13 @@ __all__ = (
 )
 
 _ZERO: Final = Decimal(0)
-_OWNED: Final = frozenset({AssetType.SPOT, AssetType.MARGIN})
-"""What is owned once it is bought."""
 
 
 def _ignore(event: ExchangeEvent) -> None:
     """Tell nobody."""
 
 
-class Exchange:
+class Exchange(ExchangeAccount):
     """A matching engine over simulated markets, and one account.
 
     Args:
@@ -114,32 +113,25 @@ class Exchange:
         cancel_post_only: bool = False,
         leverage: int = 10,
     ) -> None:
-        self.markets = markets
-        self.instruments = instruments
-        self.derivatives = derivatives
-        """Whether these are contracts; None: each instrument says so by itself."""
-        self.maker_fee = to_decimal(maker_fee)
-        self.taker_fee = to_decimal(taker_fee)
+        super().__init__(
+            markets,
+            instruments,
+            balances=balances,
+            derivatives=derivatives,
+            maker_fee=maker_fee,
+            taker_fee=taker_fee,
+            leverage=leverage,
+        )
         self.on_event = on_event
+        """Called with what happened."""
         self.cancel_post_only = cancel_post_only
-        if leverage < 1:
-            raise ValueError(f"leverage is {leverage}, must be at least 1")
-        self.leverage = leverage
-        """Value of a position over the margin that it locks."""
+        """Whether a post-only order that would take is accepted and canceled."""
         self.orders: dict[int, ExchangeOrder] = {}
         """All orders there ever were, by their number."""
         self.fills: list[ExchangeFill] = []
         """All fills there ever were, in order."""
-        self.positions: dict[str, ExchangePosition] = {}
-        """By symbol, from the first fill on; closed ones have no volume."""
         self._clock_ns = clock_ns
         self._books = {symbol: MarketBook(market) for symbol, market in markets.items()}
-        self.balances = {currency: Holding(to_decimal(amount)) for currency, amount in balances.items()}
-        """What the account holds, by currency."""
-        self.crowd: dict[str, Decimal] = {}
-        """What the others in the markets got of the account, by currency; negative: gave it."""
-        self.fees: dict[str, Decimal] = {}
-        """What the exchange got, by currency."""
         self._spot = SpotLedger(self)
         self._margin = MarginLedger(self, self._books, clock_ns)
         self._by_client_id: dict[str, ExchangeOrder] = {}
@@ -237,7 +229,7 @@ class Exchange:
     def deposit(self, currency: str, amount: Decimal | str) -> None:
         """Add to what the account holds; a negative amount takes away."""
         with exact_arithmetic():
-            self.balances.setdefault(currency, Holding()).free += to_decimal(amount)
+            self.holding(currency).free += to_decimal(amount)
             self.on_event(BalancesChanged((currency,)))
 
     # What there is.
@@ -265,11 +257,6 @@ class Exchange:
         found = [order for name in symbols for side in Side for order in self._books[name].resting(side)]
         return sorted(found, key=lambda order: order.order_id)
 
-    def reference_price(self, symbol: str) -> Decimal:
-        """Return the middle of the crowd's best prices: what positions are valued at."""
-        best = self.markets[symbol].best
-        return units(best.bid_price + best.ask_price) / 2
-
     # What the crowd does.
 
     def on_step(self, symbol: str, step: MarketStep) -> None:
@@ -295,7 +282,7 @@ class Exchange:
                 limit = order.price
                 if not left or limit is None or (limit < price if side is Side.BUY else limit > price):
                     break
-                part = min(left, self._executable(order))
+                part = min(left, self.executable(order))
                 if part:
                     left -= part
                     self._fill(order, limit, part, is_maker=True)
@@ -319,7 +306,7 @@ class Exchange:
             position_side=new.position_side,
             quote_quantity=new.quote_quantity,
         )
-        if order.reduce_only and not self._reducible(order):
+        if order.reduce_only and not self.reducible(order):
             raise Rejection(RejectReason.REDUCE_ONLY, "there is no position that the order would make smaller")
         takes = self._takes(instrument, order)
         if new.quote_quantity is not None:
@@ -331,6 +318,7 @@ class Exchange:
             if not self.cancel_post_only:
                 raise Rejection(RejectReason.WOULD_MATCH, "the order would be executed at once")
             self._accept(order, (), _ZERO)
+            order.reason = RejectReason.WOULD_MATCH
             self._end(order, OrderStatus.CANCELED, "canceled")
             return order
         taken = sum((take.quantity for take in takes), _ZERO)
@@ -381,28 +369,7 @@ class Exchange:
 
     def _takes(self, instrument: Instrument, order: ExchangeOrder) -> list[Take]:
         """Return what an order takes now, as if nothing stood against it."""
-        quote, step = order.quote_quantity, instrument.step_size or ATOM
-        left = order.remaining
-        if order.reduce_only:
-            left = min(left, self._reducible(order))
-        takes: list[Take] = []
-        for offer in self._books[order.symbol].offers(order.side, order.price):
-            quantity = offer.quantity
-            if offer.maker is not None:
-                quantity = min(quantity, self._executable(offer.maker))
-            if quote is None:
-                quantity = min(quantity, left)
-                left -= quantity
-            else:
-                affordable = quantize(quote / offer.price, step, ROUND_DOWN)
-                is_last = affordable < quantity
-                quantity = min(quantity, affordable)
-                quote = _ZERO if is_last else quote - quantity * offer.price
-            if quantity:
-                takes.append(Take(offer.price, quantity, offer.maker, offer.atoms))
-            if not (left if quote is None else quote):
-                break
-        return takes
+        return plan_takes(self._books[order.symbol], order, instrument.step_size or ATOM, self.executable)
 
     def _execute(self, order: ExchangeOrder, takes: Sequence[Take]) -> None:
         book = self._books[order.symbol]
@@ -452,7 +419,7 @@ class Exchange:
         if self.is_derivative(symbol):
             for side in Side:
                 for order in tuple(self._books[symbol].resting(side)):
-                    if order.reduce_only and not self._reducible(order):
+                    if order.reduce_only and not self.reducible(order):
                         self._end(order, OrderStatus.EXPIRED, "expired")
 
     def _rest(self, order: ExchangeOrder) -> None:
@@ -465,21 +432,6 @@ class Exchange:
             self.on_event(BalancesChanged(tuple(dict.fromkeys(currencies))))
 
     # Rules that depend on the account or the book.
-
-    def is_derivative(self, symbol: str) -> bool:
-        """Tell whether a market's quantities are contracts."""
-        if self.derivatives is not None:
-            return self.derivatives
-        return self.instruments[symbol].asset_type not in _OWNED
-
-    def notional(self, symbol: str, price: Decimal, quantity: Decimal) -> Decimal:
-        """Return what a quantity is worth: in the quote currency, or for an inverse contract in its base currency."""
-        instrument = self.instruments[symbol]
-        if not self.is_derivative(symbol):
-            return price * quantity
-        if instrument.is_inverse:
-            return quantize(quantity * instrument.contract_multiplier / price, ATOM, ROUND_DOWN)
-        return price * quantity * instrument.contract_multiplier
 
     def _instrument(self, symbol: str) -> Instrument:
         instrument = self.instruments.get(symbol)
@@ -506,13 +458,3 @@ class Exchange:
         if not order.is_open:
             raise Rejection(RejectReason.UNKNOWN_ORDER, "the order is done")
         return order
-
-    def _reducible(self, order: ExchangeOrder) -> Decimal:
-        """Return how much an order could make the position smaller by."""
-        position = self.positions.get(order.symbol)
-        if position is None or (position.volume > 0) == (order.side is Side.BUY):
-            return _ZERO
-        return abs(position.volume)
-
-    def _executable(self, order: ExchangeOrder) -> Decimal:
-        return min(order.remaining, self._reducible(order)) if order.reduce_only else order.remaining

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from decimal import ROUND_DOWN
 from typing import TYPE_CHECKING
 
 import attrs
 
+from bt_api_base.containers.decimals import quantize
 from bt_api_base.containers.enums import Side
 from bt_api_base.testing.exchange_rules import units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from decimal import Decimal
 
     from bt_api_base.testing.exchange_orders import ExchangeOrder
     from bt_api_base.testing.market import Market
 
-__all__ = ("MarketBook", "Take")
+__all__ = ("MarketBook", "Take", "plan_takes")
 
 
 @attrs.frozen
@@ -135,6 +137,36 @@ class MarketBook:
 
     def _entries(self, side: Side) -> list[_Entry]:
         return self._bids if side is Side.BUY else self._asks
+
+
+def plan_takes(
+    book: MarketBook, order: ExchangeOrder, step: Decimal, executable: Callable[[ExchangeOrder], Decimal]
+) -> list[Take]:
+    """Return what an order takes now, as if nothing stood against it.
+
+    Args:
+        book: The account's view of its market.
+        order: The order.
+        step: What quantities are multiples of.
+        executable: Returns how much of an order may be executed.
+    """
+    quote, left = order.quote_quantity, executable(order)
+    takes: list[Take] = []
+    for offer in book.offers(order.side, order.price):
+        if not (left if quote is None else quote):
+            break
+        quantity = offer.quantity if offer.maker is None else executable(offer.maker)
+        if quote is None:
+            quantity = min(quantity, left)
+            left -= quantity
+        else:
+            affordable = quantize(quote / offer.price, step, ROUND_DOWN)
+            is_last = affordable < quantity
+            quantity = min(quantity, affordable)
+            quote = units(0) if is_last else quote - quantity * offer.price
+        if quantity:
+            takes.append(Take(offer.price, quantity, offer.maker, offer.atoms))
+    return takes
 
 
 def _entry(order: ExchangeOrder) -> _Entry:

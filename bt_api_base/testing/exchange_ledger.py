@@ -9,12 +9,12 @@ import attrs
 
 from bt_api_base.containers.decimals import decimal_text, quantize
 from bt_api_base.containers.enums import OrderType, Side
-from bt_api_base.testing.exchange_orders import ATOM, Holding, Rejection, RejectReason
+from bt_api_base.testing.exchange_orders import ATOM, Rejection, RejectReason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bt_api_base.testing.exchange import Exchange
+    from bt_api_base.testing.exchange_account import ExchangeAccount
     from bt_api_base.testing.exchange_book import Take
     from bt_api_base.testing.exchange_orders import ExchangeOrder
 
@@ -73,16 +73,16 @@ class SpotLedger:
     """The ledger of a spot market: an order locks what it pays with, and the fee is taken of what it gets.
 
     Args:
-        exchange: Whose ledger it is.
+        account: Whose ledger it is.
     """
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    def __init__(self, account: ExchangeAccount) -> None:
+        self._account = account
 
     def admit(self, order: ExchangeOrder, takes: Sequence[Take], rest: Decimal) -> None:
         """See `Ledger.admit`."""
         currency, needed = self._needed(order, takes, rest)
-        holding = self._exchange.balances.get(currency)
+        holding = self._account.balances.get(currency)
         available = order.reserved + (holding.free if holding else _ZERO)
         if needed > available:
             raise Rejection(
@@ -96,31 +96,31 @@ class SpotLedger:
 
     def settle(self, order: ExchangeOrder, price: Decimal, quantity: Decimal, *, is_maker: bool) -> Settlement:
         """See `Ledger.settle`."""
-        instrument = self._exchange.instruments[order.symbol]
+        instrument = self._account.instruments[order.symbol]
         base, quote = instrument.base_currency, instrument.quote_currency
         buys = order.side is Side.BUY
         amount = price * quantity
         paid, got = (amount, quantity) if buys else (quantity, amount)
         paid_currency, got_currency = (quote, base) if buys else (base, quote)
-        rate = self._exchange.maker_fee if is_maker else self._exchange.taker_fee
+        rate = self._account.maker_fee if is_maker else self._account.taker_fee
         fee = quantize(got * rate, ATOM, ROUND_DOWN)
         # A limit order that buys for less than its limit has locked too much.
         used = order.price * quantity if buys and order.price is not None else paid
-        holding = self._holding(paid_currency)
+        holding = self._account.holding(paid_currency)
         holding.locked -= used
         holding.free += used - paid
         order.reserved -= used
-        self._holding(got_currency).free += got - fee
-        add_amount(self._exchange.fees, got_currency, fee)
-        add_amount(self._exchange.crowd, paid_currency, paid)
-        add_amount(self._exchange.crowd, got_currency, -got)
+        self._account.holding(got_currency).free += got - fee
+        add_amount(self._account.fees, got_currency, fee)
+        add_amount(self._account.crowd, paid_currency, paid)
+        add_amount(self._account.crowd, got_currency, -got)
         return Settlement(fee, got_currency, _ZERO, (base, quote))
 
     def update(self, order: ExchangeOrder) -> tuple[str, ...]:
         """See `Ledger.update`."""
         if order.is_open:
             return ()
-        instrument = self._exchange.instruments[order.symbol]
+        instrument = self._account.instruments[order.symbol]
         currency = instrument.quote_currency if order.side is Side.BUY else instrument.base_currency
         return self._reserve(order, currency, _ZERO)
 
@@ -128,23 +128,20 @@ class SpotLedger:
         more, order.reserved = needed - order.reserved, needed
         if not more:
             return ()
-        holding = self._holding(currency)
+        holding = self._account.holding(currency)
         holding.free -= more
         holding.locked += more
         return (currency,)
 
     def _needed(self, order: ExchangeOrder, takes: Sequence[Take], rest: Decimal) -> tuple[str, Decimal]:
         """Return the currency that an order pays with, and how much it locks."""
-        instrument = self._exchange.instruments[order.symbol]
+        instrument = self._account.instruments[order.symbol]
         taken = sum((take.quantity for take in takes), _ZERO)
         if order.side is Side.SELL:
             return instrument.base_currency, taken + rest
         if order.order_type is OrderType.MARKET or order.price is None:
             return instrument.quote_currency, sum((take.price * take.quantity for take in takes), _ZERO)
         return instrument.quote_currency, order.price * (taken + rest)
-
-    def _holding(self, currency: str) -> Holding:
-        return self._exchange.balances.setdefault(currency, Holding())
 
 
 def add_amount(amounts: dict[str, Decimal], currency: str, amount: Decimal) -> None:

@@ -27,7 +27,7 @@ from bt_api_base.testing.exchange_orders import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bt_api_base.testing.exchange import Exchange
+    from bt_api_base.testing.exchange_account import ExchangeAccount
     from bt_api_base.testing.exchange_book import MarketBook, Take
     from bt_api_base.testing.exchange_orders import ExchangeOrder
 
@@ -43,13 +43,13 @@ class MarginLedger:
     """The account of a derivatives market.
 
     Args:
-        exchange: Whose ledger it is.
+        account: Whose ledger it is.
         books: The account's view of the markets, by symbol.
         clock_ns: Returns nanoseconds since the epoch.
     """
 
-    def __init__(self, exchange: Exchange, books: Mapping[str, MarketBook], clock_ns: Callable[[], int]) -> None:
-        self._exchange = exchange
+    def __init__(self, account: ExchangeAccount, books: Mapping[str, MarketBook], clock_ns: Callable[[], int]) -> None:
+        self._account = account
         self._books = books
         self._clock_ns = clock_ns
         self._locked: dict[str, Decimal] = {}
@@ -60,7 +60,7 @@ class MarginLedger:
     def admit(self, order: ExchangeOrder, takes: Sequence[Take], rest: Decimal) -> None:
         """See `bt_api_base.testing.exchange_ledger.Ledger`."""
         symbol = order.symbol
-        position = attrs.evolve(self._exchange.positions.get(symbol, ExchangePosition(symbol)))
+        position = attrs.evolve(self._account.positions.get(symbol, ExchangePosition(symbol)))
         change = _ZERO
         for take in takes:
             if take.maker is not None:
@@ -77,7 +77,7 @@ class MarginLedger:
         if rest and order.price is not None:
             orders.append((order.side, order.price, rest, order.reduce_only))
         needed, locked = self._margin(position, orders), self._locked.get(symbol, _ZERO)
-        holding = self._exchange.balances.get(self._currency(symbol), Holding())
+        holding = self._account.balances.get(self._account.settle_currency(symbol), Holding())
         available = holding.free + locked + change
         if needed > available and needed > locked:
             raise Rejection(
@@ -92,7 +92,7 @@ class MarginLedger:
     def settle(self, order: ExchangeOrder, price: Decimal, quantity: Decimal, *, is_maker: bool) -> Settlement:
         """See `bt_api_base.testing.exchange_ledger.Ledger`."""
         symbol, now = order.symbol, self._clock_ns()
-        position = self._exchange.positions.setdefault(symbol, ExchangePosition(symbol))
+        position = self._account.positions.setdefault(symbol, ExchangePosition(symbol))
         was_flat = not position.volume
         realized = self._apply(position, order.side, price, quantity)
         position.realized += realized
@@ -101,10 +101,10 @@ class MarginLedger:
             position.opened_ns = now
         fee = self._fee(symbol, price, quantity, is_maker=is_maker)
         position.fees += fee
-        currency = self._currency(symbol)
-        self._holding(currency).free += realized - fee
-        add_amount(self._exchange.fees, currency, fee)
-        add_amount(self._exchange.crowd, currency, -realized)
+        currency = self._account.settle_currency(symbol)
+        self._account.holding(currency).free += realized - fee
+        add_amount(self._account.fees, currency, fee)
+        add_amount(self._account.crowd, currency, -realized)
         return Settlement(fee, currency, realized, (currency,))
 
     def update(self, order: ExchangeOrder) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ class MarginLedger:
 
     def _lock(self, symbol: str) -> tuple[str, ...]:
         """Lock what there is for a symbol now."""
-        position = self._exchange.positions.get(symbol, ExchangePosition(symbol))
+        position = self._account.positions.get(symbol, ExchangePosition(symbol))
         resting = self._resting(symbol)
         orders = [(one.side, one.price or _ZERO, one.remaining, one.reduce_only) for one in resting]
         if self._incoming is not None:
@@ -125,10 +125,10 @@ class MarginLedger:
         needed = self._margin(position, orders)
         more = needed - self._locked.get(symbol, _ZERO)
         self._locked[symbol] = needed
-        currency = self._currency(symbol)
+        currency = self._account.settle_currency(symbol)
         if not more:
             return ()
-        holding = self._holding(currency)
+        holding = self._account.holding(currency)
         holding.free -= more
         holding.locked += more
         return (currency,)
@@ -145,13 +145,13 @@ class MarginLedger:
                 part = min(closing, quantity)
                 closing -= part
                 if not reduce_only:
-                    opening += self._exchange.notional(position.symbol, price, quantity - part)
-        margin = (position.value + opening) / self._exchange.leverage + opening * self._exchange.taker_fee
+                    opening += self._account.notional(position.symbol, price, quantity - part)
+        margin = (position.value + opening) / self._account.leverage + opening * self._account.taker_fee
         return quantize(margin, ATOM, ROUND_CEILING)
 
     def _apply(self, position: ExchangePosition, side: Side, price: Decimal, quantity: Decimal) -> Decimal:
         """Change a position by a fill, and return what closing brought."""
-        exchange, symbol = self._exchange, position.symbol
+        account, symbol = self._account, position.symbol
         signed = quantity if side is Side.BUY else -quantity
         realized = _ZERO
         if position.volume * signed < 0:
@@ -159,13 +159,13 @@ class MarginLedger:
             is_all = closed == abs(position.volume)
             share = position.value * closed / abs(position.volume)
             opened_for = position.value if is_all else quantize(share, ATOM, ROUND_DOWN)
-            closed_for = exchange.notional(symbol, price, closed)
+            closed_for = account.notional(symbol, price, closed)
             # An inverse contract is worth less of its currency the higher the price is.
-            gains = (position.volume > 0) is not exchange.instruments[symbol].is_inverse
+            gains = (position.volume > 0) is not account.instruments[symbol].is_inverse
             realized = closed_for - opened_for if gains else opened_for - closed_for
             position.value -= opened_for
             quantity -= closed
-        position.value += exchange.notional(symbol, price, quantity)
+        position.value += account.notional(symbol, price, quantity)
         position.volume += signed
         position.avg_price = self._average(position)
         return realized
@@ -173,21 +173,14 @@ class MarginLedger:
     def _average(self, position: ExchangePosition) -> Decimal:
         if not position.volume or not position.value:
             return _ZERO
-        instrument = self._exchange.instruments[position.symbol]
+        instrument = self._account.instruments[position.symbol]
         contracts = abs(position.volume) * instrument.contract_multiplier
         average = contracts / position.value if instrument.is_inverse else position.value / contracts
         return quantize(average, ATOM, ROUND_HALF_EVEN)
 
     def _fee(self, symbol: str, price: Decimal, quantity: Decimal, *, is_maker: bool) -> Decimal:
-        rate = self._exchange.maker_fee if is_maker else self._exchange.taker_fee
-        return quantize(self._exchange.notional(symbol, price, quantity) * rate, ATOM, ROUND_DOWN)
+        rate = self._account.maker_fee if is_maker else self._account.taker_fee
+        return quantize(self._account.notional(symbol, price, quantity) * rate, ATOM, ROUND_DOWN)
 
     def _resting(self, symbol: str) -> list[ExchangeOrder]:
         return [order for side in Side for order in self._books[symbol].resting(side)]
-
-    def _currency(self, symbol: str) -> str:
-        instrument = self._exchange.instruments[symbol]
-        return instrument.settle_currency or instrument.quote_currency
-
-    def _holding(self, currency: str) -> Holding:
-        return self._exchange.balances.setdefault(currency, Holding())

@@ -170,6 +170,7 @@ class ExchangeOrder:
         fills: What was executed, in order.
         reserved: What is locked for it at a spot market, in what it pays with.
         priority: Orders at the same price are executed in the order of it; an amended order has a new one.
+        reason: Why the exchange canceled it after it had accepted it, if it did.
     """
 
     order_id: int
@@ -191,6 +192,7 @@ class ExchangeOrder:
     fills: list[ExchangeFill] = attrs.field(factory=list[ExchangeFill], repr=False)
     reserved: Decimal = _ZERO
     priority: int = 0
+    reason: RejectReason | None = None
 
     @property
     def is_open(self) -> bool:

@@ -12,7 +12,14 @@ import attrs
 
 from bt_api_base.containers.decimals import decimal_text, quantize
 from bt_api_base.containers.enums import OrderStatus, OrderType, Side, TimeInForce
-from bt_api_base.testing.exchange_orders import ATOM, ExchangeFill, ExchangeOrder, ExchangePosition, Holding
+from bt_api_base.testing.exchange_orders import (
+    ATOM,
+    ExchangeFill,
+    ExchangeOrder,
+    ExchangePosition,
+    Holding,
+    RejectReason,
+)
 from bt_api_base.testing.okx_frames import instrument_type
 
 if TYPE_CHECKING:
@@ -268,9 +275,9 @@ class OkxRows:
         holding = self.exchange.balances.get(currency, Holding())
         unrealized = sum(
             (
-                self.unrealized(position)
+                self.exchange.unrealized(position.symbol)
                 for position in self.exchange.positions.values()
-                if position.volume and self._settled_in(position.symbol) == currency
+                if position.volume and self.exchange.settle_currency(position.symbol) == currency
             ),
             _ZERO,
         )
@@ -299,7 +306,7 @@ class OkxRows:
         held = self.exchange.balances
         known = [currency for currency, holding in held.items() if holding.total or holding.locked]
         dollars = [self._dollars(currency, held[currency].total) for currency in known]
-        unrealized = [self.unrealized(one) for one in self.exchange.positions.values() if one.volume]
+        unrealized = [self.exchange.unrealized(one.symbol) for one in self.exchange.positions.values() if one.volume]
         return {
             "adjEq": "",
             "borrowFroz": "",
@@ -319,7 +326,7 @@ class OkxRows:
         """Return a position, open or just closed."""
         exchange, symbol = self.exchange, position.symbol
         mark = exchange.reference_price(symbol)
-        unrealized = self.unrealized(position)
+        unrealized = self.exchange.unrealized(position.symbol)
         last = next((fill for fill in reversed(exchange.fills) if fill.symbol == symbol), None)
         margin = position.value / exchange.leverage
         return {
@@ -328,7 +335,7 @@ class OkxRows:
             "availPos": plain(position.volume),
             "avgPx": plain(position.avg_price) if position.volume else "",
             "cTime": millis(position.opened_ns),
-            "ccy": self._settled_in(symbol),
+            "ccy": self.exchange.settle_currency(symbol),
             "imr": plain(quantize(margin, ATOM, ROUND_DOWN)) if position.volume else "",
             "instId": symbol,
             "instType": instrument_type(symbol),
@@ -360,13 +367,6 @@ class OkxRows:
         """Return the positions that there are."""
         return [position for position in self.exchange.positions.values() if position.volume]
 
-    def unrealized(self, position: ExchangePosition) -> Decimal:
-        """Return what closing a position in the middle of the market would bring."""
-        exchange, symbol = self.exchange, position.symbol
-        worth = exchange.notional(symbol, exchange.reference_price(symbol), abs(position.volume))
-        gains = (position.volume > 0) is not exchange.instruments[symbol].is_inverse
-        return worth - position.value if gains else position.value - worth
-
     def _dollars(self, currency: str, amount: Decimal) -> Decimal:
         if currency in _DOLLARS:
             return amount
@@ -376,14 +376,10 @@ class OkxRows:
                 return quantize(amount * self.exchange.reference_price(symbol), ATOM, ROUND_DOWN)
         return _ZERO
 
-    def _settled_in(self, symbol: str) -> str:
-        instrument = self.exchange.instruments[symbol]
-        return instrument.settle_currency or instrument.quote_currency
-
     def _currencies(self, order: ExchangeOrder) -> tuple[str, str]:
         """Return what an order pays its fee in, and the other one."""
         if self.exchange.is_derivative(order.symbol):
-            currency = self._settled_in(order.symbol)
+            currency = self.exchange.settle_currency(order.symbol)
             return currency, currency
         instrument = self.exchange.instruments[order.symbol]
         both = (instrument.base_currency, instrument.quote_currency)
@@ -404,8 +400,7 @@ def _cancel_source(order: ExchangeOrder) -> str:
     if order.status is OrderStatus.EXPIRED:
         return {"fok": "13", "ioc": "14", "market": "14"}.get(order_type(order), "9")
     if order.status is OrderStatus.CANCELED:
-        was_refused = order_type(order) == "post_only" and not order.fills and order.created_ns == order.updated_ns
-        return "31" if was_refused else "1"
+        return "31" if order.reason is RejectReason.WOULD_MATCH else "1"
     return ""
 
 
