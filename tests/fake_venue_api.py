@@ -4,6 +4,8 @@ It is a stand-in at the seam `VenueApi`, as simple as it can be: a limit order r
 a market order is filled at once.
 """
 
+# ruff: noqa: D102 - the calls are those of `VenueApi`
+
 from __future__ import annotations
 
 from collections import Counter, deque

@@ -181,9 +181,7 @@ def check_protocol_compliance(feed_class: type[Any]) -> list[str]:
         Problems. A method that is not there at all is given by its bare name (``"get_tick"``), everything else in
         words (``"make_order: parameter 3 is 'amount', not 'price'"``).
     """
-    cls: Any = feed_class
-    if not inspect.isclass(cls):
-        cls = type(cls)
+    cls = _class_of(feed_class)
     problems = [] if hasattr(cls, "capabilities") else ["capabilities"]
     for name in _MEMBERS:
         found = inspect.getattr_static(cls, name, None)
@@ -192,6 +190,10 @@ def check_protocol_compliance(feed_class: type[Any]) -> list[str]:
             continue
         problems += [f"{name}: {problem}" for problem in _differences(getattr(cls, name), name)]
     return problems
+
+
+def _class_of(feed: object) -> Any:  # noqa: ANN401 - any class
+    return feed if isinstance(feed, type) else type(feed)
 
 
 def _differences(method: Any, name: str) -> list[str]:  # noqa: ANN401 - whatever a class has under that name

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from bt_api_base.feeds.venue_api import VenueApi
     from bt_api_base.instrument_manager import InstrumentManager
     from bt_api_base.websocket.config import WebSocketConfig
-    from bt_api_base.websocket_manager import WebSocketManager
+    from bt_api_base.websocket_manager import AdapterFactory, WebSocketManager
 
 __all__ = ("NativeFeed",)
 
@@ -62,6 +62,7 @@ class NativeFeed(
         manager: Connections for the account's events; ``None``: the feed makes its own when they are wanted.
         stream: How to reach the venue's streams, with the credentials; ``None`` where ``manager`` knows already, or
             where no account's events are wanted.
+        stream_adapter: Makes the adapter of the streams; ``None``: `bt_api_base.venues.stream_adapter`.
         tracker: What is known of orders, carried over from another feed; ``None``: a new one.
         instruments: Where the venue's instruments are put; ``None``: what the whole process shares.
         policy: How the fate of an order is found out.
@@ -85,6 +86,7 @@ class NativeFeed(
         api: VenueApi | Callable[[], VenueApi],
         manager: WebSocketManager | None = None,
         stream: WebSocketConfig | None = None,
+        stream_adapter: AdapterFactory | None = None,
         tracker: OrderTracker | None = None,
         instruments: InstrumentManager | None = None,
         policy: ResolvePolicy | None = None,
@@ -100,6 +102,7 @@ class NativeFeed(
         self._given_api = api
         self._manager = manager
         self._stream = stream
+        self._stream_adapter_factory = stream_adapter
         self._state = FeedConnectionState.DISCONNECTED
         self._tasks: TaskGroup | None = None
         self._loop: EventLoopToken | None = None
@@ -301,5 +304,5 @@ class NativeFeed(
                 )
             manager = await stack.enter_async_context(WebSocketManager())
         if self._stream is not None and self.exchange_name not in manager.get_stats():
-            await manager.add_exchange(self._stream)
+            await manager.add_exchange(self._stream, adapter=self._stream_adapter_factory)
         return manager
