@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import gc
 import math
 import pickle
 import socket
@@ -346,6 +347,7 @@ async def test_not_from_a_refused_lease(in_url: bool, planted_secret: PlantedSec
     """Whatever is wrong with the key, with the way to the venue or with the venue's answer."""
     words = talkative(planted_secret)
     key = planted_secret.credentials.api_key.reveal()
+    gc.collect()  # not within the time that a subscription has below
     request = httpx.Request("POST", f"http://user:{key}@venue/?listenKey={key}", headers={"X-MBX-APIKEY": key})
     for answer, kind in (
         ((401, {"code": -2015, "msg": words}), AuthenticationError),
