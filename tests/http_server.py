@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 import attrs
 import h11
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import SocketAttribute
+from anyio.streams.tls import TLSListener
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncGenerator
+
+    from anyio.abc import ByteStream
 
 
 @attrs.frozen
@@ -84,7 +88,7 @@ class HttpServer:
         """Say what happens to requests of a path: one reply after the other, and the last one from then on."""
         self._replies[path] = list(replies)
 
-    async def serve(self, stream: SocketStream) -> None:
+    async def serve(self, stream: ByteStream) -> None:
         """Serve one connection."""
         self.connections += 1
         self.open_connections += 1
@@ -97,7 +101,7 @@ class HttpServer:
         finally:
             self.open_connections -= 1
 
-    async def _serve(self, stream: SocketStream) -> None:
+    async def _serve(self, stream: ByteStream) -> None:
         connection = h11.Connection(h11.SERVER)
         while True:
             seen = await self._request(connection, stream)
@@ -112,7 +116,7 @@ class HttpServer:
                 return
             connection.start_next_cycle()
 
-    async def _request(self, connection: h11.Connection, stream: SocketStream) -> Seen | None:
+    async def _request(self, connection: h11.Connection, stream: ByteStream) -> Seen | None:
         head: h11.Request | None = None
         body = b""
         while True:
@@ -135,7 +139,7 @@ class HttpServer:
                 return None
 
 
-async def _reply(connection: h11.Connection, stream: SocketStream, reply: Reply) -> bool:
+async def _reply(connection: h11.Connection, stream: ByteStream, reply: Reply) -> bool:
     """Do what a reply says; tell whether the connection goes on."""
     if reply.stall is True:
         await anyio.sleep_forever()
@@ -167,14 +171,19 @@ async def _reply(connection: h11.Connection, stream: SocketStream, reply: Reply)
 
 
 @asynccontextmanager
-async def run_http_server() -> AsyncGenerator[HttpServer]:
+async def run_http_server(ssl_context: ssl.SSLContext | None = None) -> AsyncGenerator[HttpServer]:
     """Run a server on loopback, and end all of its connections at the end of the block."""
     server = HttpServer()
     failure: BaseException | None = None
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
         server.port = listener.extra(SocketAttribute.local_port)
-        server.url = f"http://127.0.0.1:{server.port}"
-        tasks.start_soon(listener.serve, server.serve)
+        if ssl_context is None:
+            server.url = f"http://127.0.0.1:{server.port}"
+            tasks.start_soon(listener.serve, server.serve)
+        else:
+            server.url = f"https://localhost:{server.port}"
+            secure = TLSListener(listener, ssl_context, standard_compatible=False)
+            tasks.start_soon(secure.serve, server.serve)
         try:
             yield server
         except Exception as error:  # noqa: BLE001 - raised again, but in no group

@@ -10,6 +10,7 @@ import anyio.lowlevel
 import httpx
 import msgspec
 import pytest
+import trustme
 
 from bt_api_base.exceptions import (
     InvalidOrderError,
@@ -28,10 +29,12 @@ from bt_api_base.feeds.http_client import HttpClient
 from bt_api_base.rate_limiter import RateLimiter, RateLimitRule, RateLimitType
 from bt_api_base.testing import FaultyProxy, assert_no_leaks, sweep_cancellation
 from bt_api_base.testing.proxy_faults import Direction
-from bt_api_base.transport import httpx_transport
+from bt_api_base.transport import TransportPolicy, httpx_transport
 from tests.http_server import HttpServer, Reply, run_http_server
+from tests.test_transport import client_context, server_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
 pytestmark = pytest.mark.anyio
@@ -99,9 +102,11 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(*replies: Reply, **options: Any) -> AsyncGenerator[tuple[HttpServer, Desk]]:
+async def desk(
+    *replies: Reply, ssl_context: ssl.SSLContext | None = None, **options: Any
+) -> AsyncGenerator[tuple[HttpServer, Desk]]:
     """Run a server that answers orders with replies, and a client of it."""
-    async with run_http_server() as server:
+    async with run_http_server(ssl_context) as server:
         server.answer("/order", *replies)
         made = Desk(server.url, **options)
         async with made.client:
@@ -286,14 +291,30 @@ async def test_calls_that_are_refused_together_ask_for_the_time_once() -> None:
         assert 5 == asked
 
 
-@pytest.mark.parametrize("reply", [PLACED, Reply(b'{"id": 7}', chunked=True), Reply(b"", status=503)])
-async def test_an_order_may_be_cancelled_at_any_await(reply: Reply) -> None:
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """A certificate authority of our own."""
+    return trustme.CA()
+
+
+@pytest.mark.parametrize(
+    ("reply", "secure"),
+    [
+        (PLACED, False),
+        (PLACED, True),
+        (Reply(b'{"id": 7}', chunked=True), False),
+        (Reply(b"", status=503), False),
+    ],
+)
+async def test_an_order_may_be_cancelled_at_any_await(reply: Reply, secure: bool, authority: trustme.CA) -> None:
     """It is noted if the server may have got it; no connection, permit or waiter is left, and the client goes on."""
+    ssl_context = server_context(authority, "localhost") if secure else None
+    policy = TransportPolicy(ssl_context=client_context(authority))
 
     @asynccontextmanager
     async def scenario() -> AsyncGenerator[Callable[[], Awaitable[object]]]:
-        pool = httpx_transport(limits=httpx.Limits(max_connections=1))
-        async with desk(reply, transport=pool) as (server, trader):
+        pool = httpx_transport(policy, limits=httpx.Limits(max_connections=1))
+        async with desk(reply, ssl_context=ssl_context, transport=pool) as (server, trader):
             ended: list[object] = []
 
             async def operation() -> None:

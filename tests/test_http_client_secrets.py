@@ -11,13 +11,14 @@ import pytest
 from bt_api_base.exceptions import BtApiError
 from bt_api_base.feeds.endpoint import Endpoint, Security
 from bt_api_base.feeds.http_client import HttpClient
-from bt_api_base.security import Credentials
 from bt_api_base.security.signing import hmac_hex
 from bt_api_base.testing import PlantedSecret
 from tests.http_server import Reply, run_http_server
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+    from bt_api_base.security import Credentials
 
 pytestmark = pytest.mark.anyio
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import anyio
 import httpcore
 import httpx
 from typing_extensions import override
@@ -83,3 +84,28 @@ class _PolicyTransport(httpx.AsyncHTTPTransport):
             if reason is None:
                 raise
             raise error from reason
+        except BaseException:
+            await self._close_abandoned()
+            raise
+
+    async def _close_abandoned(self) -> None:
+        """Close connections that are open, were never used, and that nobody waits for.
+
+        A cancellation that comes just after a connection was made leaves it in httpcore's pool as one that somebody is
+        about to use. It would stay there for ever, and with it one of the connections that there may be.
+        """
+        pool = self._pool
+        wanted = {id(request.connection) for request in pool._requests}  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        abandoned = [
+            connection
+            for connection in pool.connections
+            if id(connection) not in wanted and not (connection.is_idle() or connection.is_closed())
+        ]
+        if not abandoned:
+            return
+        with anyio.CancelScope(shield=True):
+            for connection in abandoned:
+                await connection.aclose()
+            # Who waits for a connection can have one now.
+            unused = pool._assign_requests_to_connections()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            await pool._close_connections(unused)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
