@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import logging
 import gc
+import logging
 import math
 import pickle
 import socket
