@@ -282,13 +282,18 @@ async def test_calls_that_are_refused_together_ask_for_the_time_once() -> None:
         await anyio.lowlevel.checkpoint()
         return clock.local_ns()
 
-    refusal = Reply(b'{"code": -1021, "msg": ""}', status=400)
-    async with desk(*[refusal] * 5, PLACED, clock=clock, server_time=server_time) as (_, trader):
-        async with anyio.create_task_group() as tasks:
-            for _ in range(5):
-                tasks.start_soon(trader.client.call, QUERY)
-        assert 1 == trader.client.get_stats().resynchronizations
-        assert 5 == asked
+    def venue(_request: httpx.Request) -> httpx.Response:
+        if clock.synchronizations:
+            return httpx.Response(200, json={"id": 7})
+        return httpx.Response(400, json={"code": -1021, "msg": ""})
+
+    trader = Desk("https://x", clock=clock, server_time=server_time, transport=httpx.MockTransport(venue))
+    async with trader.client, anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(trader.place)
+    stats = trader.client.get_stats()
+    assert (5, 10, 1) == (stats.succeeded, stats.requests, stats.resynchronizations)
+    assert 5 == asked
 
 
 @pytest.fixture(scope="module")
