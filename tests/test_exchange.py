@@ -163,6 +163,7 @@ class TestTaking:
 
     def test_fill_or_kill_is_all_or_nothing(self, bench: Bench) -> None:
         """It takes all of it, or expires without a fill."""
+        assert RejectReason.FUNDS is refusal(bench, bench.order(BUY, "30", "102", TimeInForce.FOK))
         killed = bench.exchange.place(bench.order(BUY, "3", "102", TimeInForce.FOK))
         assert (OrderStatus.EXPIRED, Decimal(0)) == (killed.status, killed.executed)
         filled = bench.exchange.place(bench.order(BUY, "2", "102", TimeInForce.FOK))
@@ -336,7 +337,7 @@ class TestTelling:
         assert ["canceled", "USDT"] == bench.told()
         bench.exchange.deposit("EUR", "5")
         assert ["EUR"] == bench.told()
-        bench.exchange.place(bench.order(BUY, "9", "100", TimeInForce.FOK))
+        bench.exchange.place(bench.order(BUY, "5", "100", TimeInForce.FOK))
         assert ["new", "expired"] == bench.told()
 
     def test_fills_carry_the_time(self, bench: Bench) -> None:

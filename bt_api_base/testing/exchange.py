@@ -326,7 +326,9 @@ class Exchange(ExchangeAccount):
             takes, taken = [], _ZERO
         rests = order.order_type is not OrderType.MARKET and new.time_in_force in {TimeInForce.GTC, TimeInForce.GTX}
         rest = order.quantity - taken if rests else _ZERO
-        self._ledger(order).admit(order, takes, rest)
+        # An order that cannot be paid for is refused, even if it would not be executed.
+        is_market = order.order_type is OrderType.MARKET
+        self._ledger(order).admit(order, takes, _ZERO if is_market else order.quantity - taken)
         self._accept(order, takes, rest)
         self._execute(order, takes)
         if order.is_open:
