@@ -106,16 +106,20 @@ async def test_a_lost_reply_leaves_the_thing_done(in_memory: bool) -> None:
 async def test_a_client_that_gives_up_has_asked_all_the_same(in_memory: bool) -> None:
     """What a client does not wait for is done, at its time."""
     async with ground(in_memory=in_memory) as here:
-        here.rest.delay(0.02, before=True)
-        with anyio.move_on_after(0.01):
-            await here.client.get("/slow")
+        here.rest.delay(0.05, before=True)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(here.client.get, "/slow")
+            with anyio.fail_after(5):
+                while not here.rest.log.total:  # noqa: ASYNC110 - nobody tells
+                    await anyio.sleep(0.001)
+            tasks.cancel_scope.cancel()
         assert [] == here.dialect.done
         with anyio.fail_after(5):
             while not here.dialect.done:  # noqa: ASYNC110 - nobody tells
                 await anyio.sleep(0.005)
-        here.rest.delay(0.05)
+        here.rest.delay(0.5)
         with pytest.raises(httpx.ReadTimeout):
-            await here.client.get("/late", timeout=0.01)
+            await here.client.get("/late", timeout=httpx.Timeout(5, read=0.05))
         assert "/late" in here.dialect.done
 
 
