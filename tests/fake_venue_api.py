@@ -30,6 +30,7 @@ from bt_api_base.containers import (
     OrderStatus,
     OrderType,
     Position,
+    PositionSide,
     Tick,
 )
 from bt_api_base.event_stream import EventStream
@@ -53,7 +54,7 @@ FAST = ResolvePolicy(settle_time=2.0, timeout=10.0, first_delay=0.1, max_delay=1
 """For virtual time."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class FakeVenueApi:
     """A venue in memory.
 
@@ -302,7 +303,9 @@ class FakeVenueApi:
     async def positions(self, symbol: str | None = None) -> list[Position]:
         await anyio.lowlevel.checkpoint()
         now = self.time_ns()
-        return [Position(EXCHANGE, name, now, now, "net", volume) for name, volume in self.held_positions.items()]
+        return [
+            Position(EXCHANGE, name, now, now, PositionSide.NET, volume) for name, volume in self.held_positions.items()
+        ]
 
 
 class FakeManager:

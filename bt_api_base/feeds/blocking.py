@@ -30,7 +30,23 @@ class _Thread:
 
     lock: threading.RLock = attrs.field(factory=threading.RLock)
     portal: BlockingPortal | None = None
+    calls: set[anyio.CancelScope] = attrs.field(factory=set[anyio.CancelScope])
     stack: ExitStack = attrs.field(factory=ExitStack)
+
+    async def run(self, call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - whatever it returns
+        """Await a call that `cancel` can end."""
+        with anyio.CancelScope() as scope:
+            self.calls.add(scope)
+            try:
+                return await call()
+            finally:
+                self.calls.discard(scope)
+        raise anyio.ClosedResourceError
+
+    def cancel(self) -> None:
+        """End all calls."""
+        for scope in self.calls:
+            scope.cancel()
 
 
 _MAKING: Final = threading.Lock()
@@ -71,16 +87,21 @@ class BlockingWrapperMixin:
     def disconnect(self) -> None:
         """Leave the feed, end its event loop and wait for the thread. Disconnecting again does nothing.
 
+        Calls of other threads are cancelled, and raise `anyio.ClosedResourceError` there.
+
         Raises:
             ConfigurationError: It is called in an event loop's own thread.
         """
-        thread = self.__shared()
-        if thread.portal is None:
+        if self.__shared().portal is None:
             return
         _refuse_in_event_loop("disconnect")
+        thread = self.__shared()
         with thread.lock:
-            stack, thread.stack, thread.portal = thread.stack, ExitStack(), None
-            stack.close()
+            portal, thread.portal = thread.portal, None
+            stack, thread.stack = thread.stack, ExitStack()
+            with stack:
+                if portal is not None:
+                    portal.call(thread.cancel)
 
     def close(self) -> None:
         """Disconnect."""
@@ -174,7 +195,8 @@ class BlockingWrapperMixin:
         if loop is not None and self.__shared().portal is None:
             _refuse_in_event_loop(name.removeprefix("async_"))
             return anyio.from_thread.run(_awaited, call, token=loop)
-        future = self.__portal(name.removeprefix("async_")).start_task_soon(call)
+        portal = self.__portal(name.removeprefix("async_"))
+        future = portal.start_task_soon(self.__shared().run, call)
         try:
             return future.result()
         except BaseException:

@@ -148,8 +148,6 @@ class NativeFeed(
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
-        if self._tasks is not None:
-            raise ConfigurationError(f"{type(self).__name__} is in use already")
         self._state = FeedConnectionState.CONNECTING
         self._listing = anyio.Lock()
         failure: Exception | None = None
@@ -289,8 +287,8 @@ class NativeFeed(
                         self._state = FeedConnectionState.CONNECTED
                     stream.close()
                     tasks.cancel_scope.cancel()
-            if failure is not None:
-                raise failure
+        if failure is not None:
+            raise failure
 
     async def _connections(self, stack: AsyncExitStack) -> WebSocketManager:
         """Return a manager that knows the venue: the one that was given, or a new one."""

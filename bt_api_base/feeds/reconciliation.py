@@ -101,9 +101,16 @@ class Reconciler:
         balances = await self.api.balances() if Capability.GET_BALANCE in can else []
         positions = await self.api.positions() if Capability.GET_POSITION in can else None
         # From here on nothing is awaited: it is told all together.
-        happened: list[Event] = [*orders, *(fill for fill in fills if self._is_wanted(fill))]
+        happened: list[Event] = [*orders, *(self._named(fill) for fill in fills if self._is_wanted(fill))]
         happened.sort(key=_moment)
         return self._told(happened, balances, positions, has_balances=Capability.GET_BALANCE in can)
+
+    def _named(self, fill: Fill) -> Fill:
+        """Return a fill with the client order id of its order, which some venues tell in their streams only."""
+        if fill.client_order_id is not None:
+            return fill
+        entry = self.tracker.find(fill.symbol, fill.order_id)
+        return fill if entry is None else msgspec.structs.replace(fill, client_order_id=entry.client_order_id)
 
     def _told(
         self,
