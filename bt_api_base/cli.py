@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Parameter, validators
 
 from bt_api_base import __version__
+from bt_api_base._cli.commands import register
 from bt_api_base._cli.runtime import (
     EXIT_FAILURE,
     EXIT_INTERRUPTED,
@@ -42,7 +43,7 @@ _Positive = validators.Number(gt=0)
 
 app = App(
     name="bt-api",
-    help="Market data of exchanges, live, simulated or recorded, as typed events.",
+    help="Market data of exchanges, live, simulated or recorded, as typed events; and orders and balances.",
     version=f"bt-api-base {__version__}",
     version_format="plaintext",
     suppress_keyboard_interrupt=False,
@@ -183,6 +184,9 @@ def replay(
         plain=plain or not _is_terminal(),
     )
     return run(backend, run_replay, options)
+
+
+register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
