@@ -7,6 +7,7 @@ from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING
 
 import attrs
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from bt_api_base.containers.decimals import quantize
@@ -285,3 +286,13 @@ def test_the_same_seed_gives_the_same_events(script: list[Action], seed: int, sp
     for _ in second.run(script):
         pass
     assert first.events == second.events
+
+
+@pytest.mark.thorough
+@settings(max_examples=1_000, deadline=None)
+@given(scripts, st.integers(1, 1_000), st.sampled_from([SPOT, SWAP]))
+def test_all_of_it_in_a_longer_search(script: list[Action], seed: int, spec: MarketSpec) -> None:
+    """The same, with more of it."""
+    exact = test_a_spot_account_is_exact if spec is SPOT else test_a_derivatives_account_is_exact
+    exact.hypothesis.inner_test(script, seed)
+    test_orders_keep_their_promises.hypothesis.inner_test(script, seed, spec)
