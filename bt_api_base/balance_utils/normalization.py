@@ -103,6 +103,15 @@ class _Value:
 _Plain = dict[str, _Value]
 """A mapping by the names of the tables."""
 
+_Placed = tuple[object, str]
+"""A row, and where it is."""
+
+_AMOUNTS = frozenset(name for tiers in names.BALANCE_NUMBERS.values() for tier in tiers for name in tier)
+
+
+def _numbered(rows: Sequence[object], path: str) -> list[_Placed]:
+    return [(row, f"{path}[{at}]") for at, row in enumerate(rows)]
+
 
 @attrs.frozen
 class _Reader:
@@ -127,7 +136,7 @@ class _Reader:
             raise self._error(f"expected balances, got {type(data).__name__}", path)
         items = cast("Sequence[object]", data)
         if all(map(self._is_row, items)):
-            return [self._account({}, items, path)]
+            return [self._account({}, _numbered(items, path), path)]
         return [account for at, item in enumerate(items) for account in self.accounts(item, f"{path}[{at}]")]
 
     def _accounts_in(self, raw: _Row, path: str) -> list[Account]:
@@ -146,15 +155,13 @@ class _Reader:
                 continue
             inner, place = held[name].value, f"{path}.{held[name].name}"
             if isinstance(inner, Mapping):
-                inner = self._rows_by_currency(cast("_Row", inner), place)
-            elif not all(map(self._is_row, inner)):
-                return self.accounts(inner, place)
-            return [self._account(data, inner, place, path)]
+                return [self._account(data, self._by_currency(cast("_Row", inner), place), path)]
+            if all(map(self._is_row, inner)):
+                return [self._account(data, _numbered(inner, place), path)]
+            return self.accounts(inner, place)
         if not held.keys().isdisjoint(names.LISTS_OF_POSITIONS):
-            return [self._account(data, (), path)]
-        if self._is_row(raw):
-            return [self._account({}, [raw], path)]
-        return [self._account({}, self._rows_by_currency(raw, path), path)]
+            return [self._account(data, [], path)]
+        return [self._account({}, [(raw, path)] if self._is_row(raw) else self._by_currency(raw, path), path)]
 
     def _is_row(self, item: object) -> bool:
         """Tell whether something is about one currency: it names it."""
@@ -163,21 +170,23 @@ class _Reader:
         plain = {names.plain_name(str(name)): value for name, value in cast("_Row", item).items()}
         return any(isinstance(plain.get(name), str) for tier in names.CURRENCY for name in tier)
 
-    def _rows_by_currency(self, data: _Row, path: str) -> list[_Row]:
+    def _by_currency(self, data: _Row, path: str) -> list[_Placed]:
         """Make rows of a mapping from currencies to rows, or to totals."""
-        rows: list[_Row] = []
+        rows: list[_Placed] = []
         for currency, value in data.items():
+            place = f"{path}.{currency}"
+            if names.plain_name(currency) in _AMOUNTS and not currency.isupper():
+                raise self._error("an amount without a currency", place)
             if isinstance(value, Mapping):
-                rows.append({**cast("_Row", value), "currency": currency})
+                rows.append(({**cast("_Row", value), "currency": currency}, place))
             elif isinstance(value, (str, int, float, Decimal)):
-                rows.append({"currency": currency, "total": value})
+                rows.append(({"currency": currency, "total": value}, place))
             else:
-                raise self._error(f"expected a balance, got {type(value).__name__}", f"{path}.{currency}")
+                raise self._error(f"expected a balance, got {type(value).__name__}", place)
         return rows
 
-    def _account(self, data: _Plain, rows: Iterable[object], rows_path: str, path: str = "") -> Account:
+    def _account(self, data: _Plain, rows: list[_Placed], path: str) -> Account:
         """Make an account of its totals, its rows and its positions."""
-        path = path or rows_path
         fields: dict[str, Any] = {}
         for name, tiers in names.ACCOUNT_NUMBERS.items():
             fields[name] = self._find(data, tiers, self._number, path)
@@ -186,7 +195,7 @@ class _Reader:
         for name, tiers in names.ACCOUNT_FLAGS.items():
             fields[name] = self._find(data, tiers, self._flag, path)
         fields["account_id"] = fields["account_id"] or self.account_id
-        plain = [(self._plain(row, f"{rows_path}[{at}]"), f"{rows_path}[{at}]") for at, row in enumerate(rows)]
+        plain = [(self._plain(row, place), place) for row, place in rows]
         return Account(
             self.exchange_name,
             self.symbol,
