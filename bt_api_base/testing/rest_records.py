@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _MOST_MINUTES: Final = 100_000
 _MOST_SECONDS: Final = 3_600
-_MOST_TRADES: Final = 5_000
+_MOST_TRADES: Final = 1_000
 
 
 class MarketRecords:

@@ -204,11 +204,10 @@ class TradingVenue(MarketVenue):
     @override
     def _take_step(self, hub: Hub) -> MarketStep:
         step = super()._take_step(hub)
-        symbol = hub.market.symbol
         if step.trades or step.closed_bars:
-            self.records[symbol].note_step(step)
+            self.records[hub.market.symbol].note_step(step)
         if self._exchange is not None:
-            self._exchange.on_step(symbol, step)
+            self._exchange.on_step(hub.market.symbol, step)
         return step
 
     @override
