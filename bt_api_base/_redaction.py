@@ -134,15 +134,26 @@ _PARAMETER: Final = re.compile(r"(?<=[?&;#])(?P<name>[^=&;#]+)=(?P<value>[^&;#]*
 class _KnownSecrets:
     """The registered values, and one pattern that finds them in all their spellings.
 
-    Readers take the pattern in one step, so they need no lock.
+    The pattern is compiled when it is first asked for: with many long values that takes longer than all else here, and
+    most values are registered when nothing is logged yet. A reader that finds it compiled takes no lock.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._patterns: dict[str, tuple[str, ...]] = {}
-        self.pattern: re.Pattern[str] | None = None
+        self._compiled: re.Pattern[str] | None = None
+        self._is_stale = False
         self.longest = 0
         self.values: tuple[str, ...] = ()
+
+    @property
+    def pattern(self) -> re.Pattern[str] | None:
+        """What finds them all; ``None`` if there are none."""
+        if self._is_stale:
+            with self._lock:
+                if self._is_stale:
+                    self._compile()
+        return self._compiled
 
     def add(self, value: str) -> None:
         with self._lock:
@@ -150,27 +161,32 @@ class _KnownSecrets:
                 # A PEM block is often shown line by line.
                 lines = (line for line in value.splitlines() if len(line) >= 16 and not line.startswith("-----"))
                 self._patterns[value] = tuple(map(_any_spelling, dict.fromkeys((value, *lines))))
-                self._compile()
+                self._changed()
 
     def remove(self, value: str) -> None:
         with self._lock:
             if self._patterns.pop(value, None) is not None:
-                self._compile()
+                self._changed()
 
     def clear(self) -> None:
         with self._lock:
             self._patterns.clear()
-            self._compile()
+            self._changed()
 
-    def _compile(self) -> None:
+    def _changed(self) -> None:
         self.values = tuple(
             line for value in self._patterns for line in value.splitlines() if len(line) > _SHORTEST_REST
         )
+        self._is_stale = True
+
+    def _compile(self) -> None:
         every = {pattern for patterns in self._patterns.values() for pattern in patterns}
         # The longest first, so that no secret leaves the tail of another standing.
         ordered = sorted(every, key=len, reverse=True)
         self.longest = len(ordered[0]) if ordered else 0
-        self.pattern = re.compile("|".join(ordered)) if ordered else None
+        self._compiled = re.compile("|".join(ordered)) if ordered else None
+        # Last: whoever finds it false takes what is compiled without asking again.
+        self._is_stale = False
 
     def without_cut_off(self, text: str) -> str:
         """Mask the beginning of a secret at the end of a text: a close frame, say, has room for 123 bytes only."""
