@@ -330,9 +330,9 @@ class TestFile:
     def test_is_decrypted_once(self, file: EncryptedFile, monkeypatch: pytest.MonkeyPatch) -> None:
         """As long as it stays the same: a program that asks for ten accounts waits once."""
         file.store("OKX", OKX)
-        decrypted: list[str] = []
+        decrypted: list[object] = []
 
-        def counted(text: str, phrase: Secret) -> Any:
+        def counted(text: Any, phrase: Secret) -> Any:
             decrypted.append(text)
             return decrypt_hidden(text, phrase)
 

@@ -37,7 +37,7 @@ from bt_api_base.security.recipes import (
     okx_request,
     percent_encoded,
 )
-from bt_api_base.security.signing import hmac_base64, hmac_hex, json_web_token, private_key_base64
+from bt_api_base.security.signing import hmac_base64, hmac_hex, load_web_token_key, private_key_base64
 from bt_api_base.security.venue_templates import VENUE_TEMPLATES
 from tests.corpora import corpora_path
 
@@ -353,7 +353,7 @@ class TestWebTokens:
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
         assert "RSA" == key_kind(load_private_key(pem))
         with pytest.raises(ConfigurationError, match="P-256 nor an Ed25519"):
-            json_web_token(pem, {})
+            load_web_token_key(pem)
 
 
 class TestParts:

@@ -49,7 +49,7 @@ class EncryptedFile:
         self._passphrase = passphrase if isinstance(passphrase, Secret) else Secret(passphrase)
         self._cost = cost
         self._lock = threading.RLock()
-        self._known: tuple[bytes, dict[Account, Credentials]] | None = None
+        self._known: tuple[HiddenText, dict[Account, Credentials]] | None = None
 
     @property
     def path(self) -> Path:
@@ -69,7 +69,7 @@ class EncryptedFile:
             content = _content(self._path)
             if content is None:
                 return {}
-            if self._known is None or self._known[0] != content:
+            if self._known is None or self._known[0].reveal() != content.reveal():
                 self._known = content, self._decrypted(content)
             return dict(self._known[1])
 
@@ -83,8 +83,8 @@ class EncryptedFile:
             ConfigurationError: It cannot be written, or ``cryptography`` is not installed.
         """
         with self._lock:
-            content = encrypt(_plain(accounts), self._passphrase, cost=self._cost).encode()
-            _replace(self._path, content)
+            content = HiddenText(encrypt(_plain(accounts), self._passphrase, cost=self._cost))
+            _replace(self._path, content.reveal().encode())
             self._known = content, dict(accounts)
 
     def store(self, exchange_name: str, credentials: Credentials, *, profile: str = "") -> None:
@@ -150,10 +150,9 @@ class EncryptedFile:
         """
         return await to_thread.run_sync(lambda: self.remove(exchange_name, profile=profile))
 
-    def _decrypted(self, content: bytes) -> dict[Account, Credentials]:
+    def _decrypted(self, content: HiddenText) -> dict[Account, Credentials]:
         try:
-            # What is no ASCII is none of it.
-            plain = decrypt_hidden(content.decode("latin-1"), self._passphrase)
+            plain = decrypt_hidden(content, self._passphrase)
         except EncryptedDataError as error:
             raise type(error)(f"{error.detail} (file {self._path})") from None
         accounts = _accounts(plain)
@@ -188,7 +187,7 @@ def _accounts(plain: HiddenText) -> dict[Account, Credentials] | None:
     return None
 
 
-def _content(path: Path) -> bytes | None:
+def _content(path: Path) -> HiddenText | None:
     try:
         with path.open("rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -198,9 +197,11 @@ def _content(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror or type(error).__name__}") from error
-    if len(content) > MAX_ENCRYPTED_BYTES:
-        raise UnknownFormatError(f"it is too long (file {path})")
-    return content
+    if len(content) <= MAX_ENCRYPTED_BYTES:
+        # One character for each byte: what is no ASCII is refused with the rest.
+        return HiddenText(content.decode("latin-1"))
+    content = b""
+    raise UnknownFormatError(f"it is too long (file {path})")
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -27,8 +27,8 @@ import attrs
 
 from bt_api_base.exceptions import ConfigurationError
 from bt_api_base.security._hidden import HiddenText
-from bt_api_base.security.errors import DamagedDataError, UnknownFormatError, WrongPassphraseError
-from bt_api_base.security.secret import Secret
+from bt_api_base.security.errors import DamagedDataError, EncryptedDataError, UnknownFormatError, WrongPassphraseError
+from bt_api_base.security.secret import Secret, as_secret
 
 __all__ = ("MAX_ENCRYPTED_BYTES", "ScryptCost", "decrypt", "decrypt_hidden", "encrypt")
 
@@ -96,7 +96,7 @@ def encrypt(plain: Secret | HiddenText | str, passphrase: Secret | str, *, cost:
     Raises:
         ConfigurationError: The passphrase is empty, or ``cryptography`` is not installed.
     """
-    plain, passphrase = HiddenText(plain) if isinstance(plain, str) else plain, _secret(passphrase)
+    plain, passphrase = HiddenText(plain) if isinstance(plain, str) else plain, as_secret(passphrase)
     cost = cost or ScryptCost()
     salt, nonce = secrets.token_bytes(_SALT_BYTES), secrets.token_bytes(_NONCE_BYTES)
     parts: dict[str, str | int] = {
@@ -112,7 +112,7 @@ def encrypt(plain: Secret | HiddenText | str, passphrase: Secret | str, *, cost:
     return f"{head}\n{base64.b64encode(keys.encrypted(nonce, plain, head)).decode()}\n"
 
 
-def decrypt(text: str, passphrase: Secret | str) -> Secret:
+def decrypt(text: HiddenText | str, passphrase: Secret | str) -> Secret:
     """Return a text that was encrypted.
 
     It takes as long as the text's own `ScryptCost` says, within its bounds.
@@ -127,14 +127,13 @@ def decrypt(text: str, passphrase: Secret | str) -> Secret:
         DamagedDataError: It is not what was written.
         ConfigurationError: The passphrase is empty, or ``cryptography`` is not installed.
     """
+    text, passphrase = HiddenText(text) if isinstance(text, str) else text, as_secret(passphrase)
     return Secret(decrypt_hidden(text, passphrase).reveal())
 
 
-def decrypt_hidden(text: str, passphrase: Secret | str) -> HiddenText:
+def decrypt_hidden(text: HiddenText, passphrase: Secret) -> HiddenText:
     """Return a text that was encrypted, which is not masked where others show it; see `decrypt`."""
-    passphrase = _secret(passphrase)
-    parts, content = _read(text)
-    salt, nonce = (_binary(parts, name, size) for name, size in (("salt", _SALT_BYTES), ("nonce", _NONCE_BYTES)))
+    parts, content, salt, nonce = _read_or_refused(text)
     keys = _Keys(passphrase, salt, _cost_of(parts))
     given = parts.pop("check")
     if not hmac.compare_digest(keys.check(parts), str(given)):
@@ -194,6 +193,16 @@ class _Keys:
 
 def _head(parts: dict[str, str | int]) -> str:
     return f"{_MAGIC} {_VERSION}\n{json.dumps(parts, separators=(',', ':'))}"
+
+
+def _read_or_refused(text: HiddenText) -> tuple[dict[str, str | int], bytes, bytes, bytes]:
+    try:
+        parts, content = _read(text.reveal())
+        return parts, content, _binary(parts, "salt", _SALT_BYTES), _binary(parts, "nonce", _NONCE_BYTES)
+    except EncryptedDataError as error:
+        problem = error
+    # Without the frames that it comes from: a text that is something else may be a secret itself.
+    raise problem.with_traceback(None)
 
 
 def _read(text: str) -> tuple[dict[str, str | int], bytes]:
@@ -260,7 +269,3 @@ def _decoded(text: str, name: str) -> bytes:
 
 def _damaged(why: str) -> NoReturn:
     raise DamagedDataError(f"it is damaged: {why}")
-
-
-def _secret(text: Secret | str) -> Secret:
-    return text if isinstance(text, Secret) else Secret(text)

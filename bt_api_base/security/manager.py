@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from anyio import to_thread
 
 from bt_api_base.exceptions import ConfigurationError
+from bt_api_base.security._hidden import HiddenText
 from bt_api_base.security.accounts import Account
 from bt_api_base.security.credentials import Credentials
 from bt_api_base.security.encrypted_file import EncryptedFile
@@ -133,7 +134,10 @@ class SecureCredentialManager:
             EncryptedDataError: The passphrase is wrong, or it is not what was returned.
             ConfigurationError: There is no passphrase, or ``cryptography`` is not installed.
         """
-        return decrypt(_unwrapped(encrypted_credential), self._needed_passphrase()).reveal()
+        # A plain text that was given in its place is in no traceback, either.
+        hidden = HiddenText(encrypted_credential)
+        del encrypted_credential
+        return decrypt(_unwrapped(hidden), self._needed_passphrase()).reveal()
 
     async def async_encrypt_credential(self, credential: Secret | str) -> str:
         """Do `encrypt_credential` in a worker thread.
@@ -195,22 +199,28 @@ class SecureCredentialManager:
         passphrase = self._needed_passphrase()
 
         def opened(part: Secret) -> Secret:
-            return decrypt(_unwrapped(part.reveal()), passphrase)
+            return decrypt(_unwrapped(part), passphrase)
 
         phrase = None if found.passphrase is None else opened(found.passphrase)
         return Credentials(opened(found.api_key), opened(found.secret), phrase)
 
 
-def _unwrapped(token: str) -> str:
+def _unwrapped(token: Secret | HiddenText) -> HiddenText:
     """Return the three lines of an encrypted text."""
-    if not token.startswith(_TOKEN):
+    if not token.reveal().startswith(_TOKEN):
         raise UnknownFormatError("it is nothing that encrypt_credential has returned")
-    encoded = token[len(_TOKEN) :]
-    try:
-        found = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
-        text = found.decode("ascii")
-    except ValueError:
-        found, text = b"", ""
-    if base64.urlsafe_b64encode(found).decode().rstrip("=") != encoded:
+    text = _decoded(token.reveal()[len(_TOKEN) :])
+    if text is None:
         raise DamagedDataError("it is damaged: it is not what encrypt_credential has returned")
     return text
+
+
+def _decoded(encoded: str) -> HiddenText | None:
+    try:
+        found = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+    except ValueError:
+        return None
+    # Base64 has several spellings of the same.
+    if base64.urlsafe_b64encode(found).decode().rstrip("=") != encoded:
+        return None
+    return HiddenText(found.decode("latin-1"))

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from bt_api_base.exceptions import ConfigurationError
-from bt_api_base.security.secret import Secret
+from bt_api_base.security.secret import Secret, as_secret
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -37,8 +37,8 @@ def load_private_key(private_key: Secret | str, password: Secret | str | None = 
         ConfigurationError: It is no such key, or ``cryptography`` is not installed.
     """
     # As secrets, so that they do not show in whatever lists the arguments of a call, the cache among them.
-    secret = private_key if isinstance(private_key, Secret) else Secret(private_key)
-    return _load(secret, Secret(password) if isinstance(password, str) else password)
+    private_key, password = as_secret(private_key), None if password is None else as_secret(password)
+    return _load(private_key, password)
 
 
 def load_ed25519_key(private_key: Secret | str) -> Ed25519PrivateKey:
@@ -50,7 +50,8 @@ def load_ed25519_key(private_key: Secret | str) -> Ed25519PrivateKey:
     Raises:
         ConfigurationError: It is not, or ``cryptography`` is not installed.
     """
-    return _decode(private_key if isinstance(private_key, Secret) else Secret(private_key))
+    private_key = as_secret(private_key)
+    return _decode(private_key)
 
 
 def key_kind(key: PrivateKey) -> str:

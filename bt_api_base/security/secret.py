@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hmac
 import threading
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from typing_extensions import Self, override
 
 from bt_api_base._redaction import MASK, forget_secret, register_secret
 
-__all__ = ("Secret", "text_of")
+if TYPE_CHECKING:
+    from bt_api_base.security._hidden import HiddenText
+
+__all__ = ("Secret", "as_secret", "text_of")
 
 _MIN_MASKED: Final = 12
 """Shorter texts are not masked by value: they may be words, as the ``password`` of an example is."""
@@ -110,6 +113,11 @@ class Secret:
         self.__reduce__()
 
 
-def text_of(secret: Secret | str) -> str:
+def as_secret(text: Secret | str) -> Secret:
+    """Return a secret of a text that may be one already."""
+    return text if isinstance(text, Secret) else Secret(text)
+
+
+def text_of(secret: Secret | HiddenText | str) -> str:
     """Return the text of a secret that may be plain text already."""
-    return secret.reveal() if isinstance(secret, Secret) else secret
+    return secret if isinstance(secret, str) else secret.reveal()

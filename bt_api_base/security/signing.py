@@ -14,25 +14,29 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from bt_api_base.exceptions import ConfigurationError
+from bt_api_base.security._hidden import HiddenText
 from bt_api_base.security.private_keys import key_kind, load_ed25519_key, load_private_key, sign
-from bt_api_base.security.secret import text_of
+from bt_api_base.security.secret import Secret, as_secret, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bt_api_base.security.secret import Secret
+    from bt_api_base.security.private_keys import PrivateKey
 
 __all__ = (
+    "check_private_key",
     "ed25519_base64",
     "hmac_base64",
     "hmac_hex",
     "is_private_key",
     "json_web_token",
+    "load_web_token_key",
     "private_key_base64",
     "rsa_base64",
 )
 
 _ALGORITHMS: Final = frozenset({"sha256", "sha384", "sha512"})
+_TOKEN_ALGORITHMS: Final = {"EC": "ES256", "Ed25519": "EdDSA"}
 
 
 def hmac_hex(
@@ -49,14 +53,18 @@ def hmac_hex(
     Raises:
         ConfigurationError: There is no such algorithm or encoding, or the secret is not in Base64 where it has to be.
     """
-    return _hmac(secret, payload, algorithm, key_encoding).hex()
+    hidden = _hidden(secret)
+    del secret
+    return _hmac(hidden, payload, algorithm, key_encoding).hex()
 
 
 def hmac_base64(
     secret: Secret | str, payload: str | bytes, algorithm: str = "sha256", *, key_encoding: str = "utf-8"
 ) -> str:
     """Return the HMAC of a payload in Base64; see `hmac_hex`."""
-    return base64.b64encode(_hmac(secret, payload, algorithm, key_encoding)).decode()
+    hidden = _hidden(secret)
+    del secret
+    return base64.b64encode(_hmac(hidden, payload, algorithm, key_encoding)).decode()
 
 
 def ed25519_base64(private_key: Secret | str, payload: str | bytes, *, password: Secret | str | None = None) -> str:
@@ -70,6 +78,7 @@ def ed25519_base64(private_key: Secret | str, payload: str | bytes, *, password:
     Raises:
         ConfigurationError: It is no such key, or ``cryptography`` is not installed.
     """
+    private_key, password = as_secret(private_key), None if password is None else as_secret(password)
     key = load_private_key(private_key, password)
     if key_kind(key) != "Ed25519":
         raise ConfigurationError("the private key is no Ed25519 key")
@@ -78,6 +87,7 @@ def ed25519_base64(private_key: Secret | str, payload: str | bytes, *, password:
 
 def rsa_base64(private_key: Secret | str, payload: str | bytes, *, password: Secret | str | None = None) -> str:
     """Return the RSA signature (RSASSA-PKCS1-v1_5, SHA-256) of a payload in Base64; see `ed25519_base64`."""
+    private_key, password = as_secret(private_key), None if password is None else as_secret(password)
     key = load_private_key(private_key, password)
     if key_kind(key) != "RSA":
         raise ConfigurationError("the private key is no RSA key")
@@ -86,52 +96,77 @@ def rsa_base64(private_key: Secret | str, payload: str | bytes, *, password: Sec
 
 def private_key_base64(private_key: Secret | str, payload: str | bytes, *, password: Secret | str | None = None) -> str:
     """Return the signature of a payload in Base64, Ed25519 or RSA as the key is; see `ed25519_base64`."""
-    key = load_private_key(private_key, password)
-    if key_kind(key) == "EC":
-        raise ConfigurationError("the private key cannot be used: its algorithm is not supported")
-    return base64.b64encode(sign(key, _bytes(payload))).decode()
+    private_key, password = as_secret(private_key), None if password is None else as_secret(password)
+    return base64.b64encode(sign(_request_key(private_key, password), _bytes(payload))).decode()
 
 
-def json_web_token(
-    private_key: Secret | str,
-    claims: Mapping[str, object],
-    *,
-    headers: Mapping[str, object] | None = None,
-    password: Secret | str | None = None,
-) -> str:
-    """Return a signed JSON web token (RFC 7519, 7515): ES256 or EdDSA, as the key is.
+def check_private_key(private_key: Secret | str, password: Secret | str | None = None) -> None:
+    """Refuse what `private_key_base64` cannot sign with, before a payload with a key in it is made.
 
     Args:
-        private_key: A key in PEM (elliptic curve P-256, Ed25519), or an Ed25519 key as 64 bytes in Base64: its seed and
-            its public half.
-        claims: What is signed, in this order.
-        headers: What goes beside ``alg`` and ``typ``.
+        private_key: A shared secret, which is not looked at, or a private key in PEM.
+        password: What the PEM is encrypted with.
+
+    Raises:
+        ConfigurationError: See `ed25519_base64`.
+    """
+    private_key, password = as_secret(private_key), None if password is None else as_secret(password)
+    if is_private_key(private_key):
+        _request_key(private_key, password)
+
+
+def load_web_token_key(private_key: Secret | str, password: Secret | str | None = None) -> PrivateKey:
+    """Return what `json_web_token` signs with.
+
+    Args:
+        private_key: A key in PEM (elliptic curve P-256, Ed25519), or an Ed25519 key in Base64: its 32 bytes, or these
+            and the 32 of its public half.
         password: What the PEM is encrypted with.
 
     Raises:
         ConfigurationError: It is no such key, or ``cryptography`` is not installed.
     """
+    private_key, password = as_secret(private_key), None if password is None else as_secret(password)
     key = load_private_key(private_key, password) if is_private_key(private_key) else load_ed25519_key(private_key)
-    algorithm = {"EC": "ES256", "Ed25519": "EdDSA"}.get(key_kind(key))
-    if algorithm is None:
+    if key_kind(key) not in _TOKEN_ALGORITHMS:
         raise ConfigurationError("the private key is neither one of the elliptic curve P-256 nor an Ed25519 key")
-    parts = ({"alg": algorithm, "typ": "JWT", **(headers or {})}, claims)
+    return key
+
+
+def json_web_token(
+    key: PrivateKey, claims: Mapping[str, object], *, headers: Mapping[str, object] | None = None
+) -> str:
+    """Return a signed JSON web token (RFC 7519, 7515): ES256 or EdDSA, as the key is.
+
+    Args:
+        key: What `load_web_token_key` returned.
+        claims: What is signed, in this order.
+        headers: What goes beside ``alg`` and ``typ``.
+    """
+    parts = ({"alg": _TOKEN_ALGORITHMS[key_kind(key)], "typ": "JWT", **(headers or {})}, claims)
     signed = ".".join(_url_base64(json.dumps(part, separators=(",", ":")).encode()) for part in parts)
     return f"{signed}.{_url_base64(sign(key, signed.encode()))}"
 
 
-def is_private_key(secret: Secret | str) -> bool:
+def is_private_key(secret: Secret | HiddenText | str) -> bool:
     """Return whether a secret is a private key in PEM, and so no shared secret."""
     return text_of(secret).lstrip().startswith("-----BEGIN")
 
 
-def _hmac(secret: Secret | str, payload: str | bytes, algorithm: str, encoding: str) -> bytes:
+def _request_key(private_key: Secret, password: Secret | None) -> PrivateKey:
+    key = load_private_key(private_key, password)
+    if key_kind(key) == "EC":
+        raise ConfigurationError("the private key cannot be used: its algorithm is not supported")
+    return key
+
+
+def _hmac(secret: Secret | HiddenText, payload: str | bytes, algorithm: str, encoding: str) -> bytes:
     if algorithm not in _ALGORITHMS:
         raise ConfigurationError(f"no such algorithm: {algorithm!r}; there are {', '.join(sorted(_ALGORITHMS))}")
     return hmac.digest(_key(secret, encoding), _bytes(payload), getattr(hashlib, algorithm))
 
 
-def _key(secret: Secret | str, encoding: str) -> bytes:
+def _key(secret: Secret | HiddenText, encoding: str) -> bytes:
     if encoding == "utf-8":
         return text_of(secret).encode()
     if encoding != "base64":
@@ -148,3 +183,8 @@ def _bytes(payload: str | bytes) -> bytes:
 
 def _url_base64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _hidden(secret: Secret | str) -> Secret | HiddenText:
+    """Return a shared secret as what shows in no traceback; unlike a `Secret`, it costs next to nothing."""
+    return HiddenText(secret) if isinstance(secret, str) else secret

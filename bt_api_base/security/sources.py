@@ -72,8 +72,10 @@ class EnvironmentSource:
 
     def find(self, account: Account) -> Credentials | None:
         """See `CredentialSource.find`."""
-        variables = os.environ if self._variables is None else self._variables
-        return _assembled(account, _with_files(variables, Path()), self.name)
+        return _assembled(account, _with_files(self._get, Path()), self.name)
+
+    def _get(self, name: str) -> str | None:
+        return (os.environ if self._variables is None else self._variables).get(name)
 
 
 class EnvFileSource:
@@ -94,7 +96,7 @@ class EnvFileSource:
     def find(self, account: Account) -> Credentials | None:
         """See `CredentialSource.find`."""
         variables = load_credentials_from_env_file(self._path)
-        return _assembled(account, _with_files(variables, self._path.parent), self.name)
+        return _assembled(account, _with_files(variables.get, self._path.parent), self.name)
 
 
 class KeyringBackend(Protocol):
@@ -248,15 +250,15 @@ def _assembled(account: Account, read: _Read, source: str) -> Credentials | None
     return Credentials(found["api_key"], found["secret"], found.get("passphrase"))
 
 
-def _with_files(variables: Mapping[str, str], directory: Path) -> _Read:
+def _with_files(get: Callable[[str], str | None], directory: Path) -> _Read:
     """Return what reads a variable, or the file that it names."""
 
     def read(name: str) -> Secret | None:
-        path = variables.get(f"{name}_FILE")
+        path = get(f"{name}_FILE")
         if not path:
-            value = variables.get(name)
+            value = get(name)
             return Secret(value) if value else None
-        if variables.get(name):
+        if get(name):
             raise ConfigurationError(f"both {name} and {name}_FILE are set")
         text = read_text(directory / path)
         if text is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bt_api_base.security.recipes.signed_request import RequestToSign, SignedRequest
-from bt_api_base.security.signing import hmac_hex, is_private_key, private_key_base64
+from bt_api_base.security.signing import check_private_key, hmac_hex, is_private_key, private_key_base64
 
 if TYPE_CHECKING:
     from bt_api_base.security.credentials import Credentials
@@ -26,6 +26,7 @@ def bybit_request(
         recv_window_ms: How long the request may be under way until it is refused, milliseconds.
     """
     # https://bybit-exchange.github.io/docs/v5/guide#authentication
+    check_private_key(credentials.secret, credentials.passphrase)
     timestamp, key = str(timestamp_ns // 1_000_000), credentials.api_key.reveal()
     signed = request.query if request.method.upper() == "GET" else request.body
     payload = f"{timestamp}{key}{recv_window_ms}{signed}"

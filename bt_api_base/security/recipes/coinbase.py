@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from bt_api_base.security.recipes.signed_request import RequestToSign, SignedRequest, passphrase_of
-from bt_api_base.security.signing import hmac_base64, json_web_token
+from bt_api_base.security.signing import hmac_base64, json_web_token, load_web_token_key
 
 if TYPE_CHECKING:
     from bt_api_base.security.credentials import Credentials
@@ -44,12 +44,14 @@ def coinbase_token(credentials: Credentials, *, timestamp_ns: int, uri: str = ""
         nonce: A text that is used once; empty: a random one.
     """
     # https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/guides/websocket-authentication
+    # Before anything with the key's name in it is made.
+    key = load_web_token_key(credentials.secret, credentials.passphrase)
     name, now = credentials.api_key.reveal(), timestamp_ns // 1_000_000_000
     claims: dict[str, object] = {"sub": name, "iss": "cdp", "nbf": now, "exp": now + _LIFETIME_S}
     if uri:
         claims["uri"] = uri
     headers = {"kid": name, "nonce": nonce or secrets.token_hex()}
-    return json_web_token(credentials.secret, claims, headers=headers, password=credentials.passphrase)
+    return json_web_token(key, claims, headers=headers)
 
 
 def coinbase_exchange_request(credentials: Credentials, request: RequestToSign, *, timestamp_ns: int) -> SignedRequest:

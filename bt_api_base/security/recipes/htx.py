@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from bt_api_base.exceptions import ConfigurationError
 from bt_api_base.security.recipes.signed_request import RequestToSign, SignedRequest, percent_encoded
-from bt_api_base.security.signing import hmac_base64, is_private_key, private_key_base64
+from bt_api_base.security.signing import check_private_key, hmac_base64, is_private_key, private_key_base64
 
 if TYPE_CHECKING:
     from bt_api_base.security.credentials import Credentials
@@ -31,6 +31,7 @@ def htx_request(credentials: Credentials, request: RequestToSign, *, timestamp_n
     # https://www.htx.com/en-us/opend/newApiPages/?id=419
     if not request.host:
         raise ConfigurationError("this venue signs the name of the host, and none was given", exchange_name="HTX")
+    check_private_key(credentials.secret, credentials.passphrase)
     secret, has_private_key = credentials.secret, is_private_key(credentials.secret)
     added = percent_encoded(
         {
