@@ -148,6 +148,20 @@ class TestFixedWindow:
         assert not limiter.acquire(weight=4)
         assert limiter.acquire(weight=3)
 
+    def test_what_is_given_back_near_the_turn_counts_in_neither_window(self) -> None:
+        """Whether before the turn or after it."""
+        clock = FakeClock(1_600_000_079.5)  # half a second before a full minute
+        limiter = RateLimiter(
+            [rule(10, 60, FIXED, aligned=True, margin=1.0)], clock=clock, wall_clock=clock, default=None
+        )
+        before, after = limiter.permit(weight=3), limiter.permit(weight=4)
+        before.give_back()
+        assert 4 == limiter.get_status()["rule"]["current"]
+        clock.now += 2.0
+        assert 4 == limiter.get_status()["rule"]["current"]
+        after.give_back()
+        assert 0 == limiter.get_status()["rule"]["current"]
+
 
 class TestTokenBucket:
     """Tokens come at a steady rate."""
@@ -173,6 +187,21 @@ class TestTokenBucket:
         assert limiter.acquire(15)
         assert 0.1 == pytest.approx(limiter.wait_time())
         assert limiter.wait_time(16) is None
+
+    def test_what_is_given_back_late_does_not_overfill_it(self) -> None:
+        """A full bucket would not have got the tokens that have come since."""
+        clock = FakeClock(100.0)
+        limiter = RateLimiter([rule(1, 10.0, BUCKET)], clock=clock, default=None)
+        limiter.permit()
+        clock.now = 110.0
+        unsent = limiter.permit()
+        clock.now = 120.0
+        limiter.permit()
+        unsent.give_back()
+        assert not limiter.acquire()
+        clock.now = 130.0
+        limiter.permit().give_back()
+        assert limiter.acquire()
 
 
 class TestAll:
@@ -254,14 +283,14 @@ class TestProperties:
     """Whatever is asked for, given back and waited for."""
 
     @given(limits, steps)
-    @settings(max_examples=60)
+    @settings(max_examples=80)
     def test_a_sliding_window_is_never_over_its_limit(self, limit: int, script: list[tuple[float, int, str]]) -> None:
         """Wherever the window begins."""
         ledger = play(RateLimitType.SLIDING_WINDOW, limit, script)
         assert ledger.most_in_any_window(10.0) <= limit
 
     @given(limits, steps)
-    @settings(max_examples=40)
+    @settings(max_examples=80)
     def test_an_aligned_window_is_never_over_its_limit(self, limit: int, script: list[tuple[float, int, str]]) -> None:
         """As the wall clock cuts the time into windows; and two of them together are never over two limits."""
         ledger = play(FIXED, limit, script, aligned=True)
@@ -269,7 +298,7 @@ class TestProperties:
         assert ledger.most_in_any_window(10.0) <= 2 * limit
 
     @given(limits, steps, st.floats(-0.5, 0.5))
-    @settings(max_examples=40)
+    @settings(max_examples=80)
     def test_a_margin_covers_clocks_that_differ(
         self, limit: int, script: list[tuple[float, int, str]], skew: float
     ) -> None:
@@ -278,7 +307,7 @@ class TestProperties:
         assert ledger.most_in_an_aligned_window(10.0, 3.0 + skew) <= limit
 
     @given(limits, steps)
-    @settings(max_examples=40)
+    @settings(max_examples=80)
     def test_a_bucket_gives_no_more_than_it_holds_and_gets(
         self, limit: int, script: list[tuple[float, int, str]]
     ) -> None:
@@ -288,7 +317,7 @@ class TestProperties:
             assert ledger.most_in_any_window(length) <= limit + length * limit / 10.0 + 1e-6
 
     @given(limits, steps)
-    @settings(max_examples=40)
+    @settings(max_examples=80)
     def test_the_wait_that_is_announced_suffices_and_is_needed(
         self, limit: int, script: list[tuple[float, int, str]]
     ) -> None:
@@ -307,7 +336,7 @@ class TestProperties:
             assert limiter.acquire(weight)
 
     @given(st.sampled_from((10, 500)), st.lists(st.tuples(st.floats(0, 3), st.integers(1, 9)), max_size=80), st.data())
-    @settings(max_examples=40)
+    @settings(max_examples=80)
     def test_release_without_a_permit_forgets_nothing_too_early(
         self, limit: int, script: list[tuple[float, int]], data: st.DataObject
     ) -> None:

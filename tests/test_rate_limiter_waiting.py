@@ -11,11 +11,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
 from bt_api_base.exceptions import BannedError, RateLimitError
-from bt_api_base.rate_limiter import Priority, RateLimiter
+from bt_api_base.rate_limiter import Priority, RateLimiter, waiting_room
 from bt_api_base.testing.cancellation import sweep_cancellation
 from tests.rate_limits import BUCKET, FIXED, Ledger, rule
 
@@ -441,6 +442,20 @@ class TestThreads:
                 tasks.start_soon(call_in_a_task)
         assert 60 == len(ledger.grants)
         assert {} == limiter.waiting
+
+    async def test_an_event_loop_that_is_busy_does_not_hold_up_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Somebody else looks at the clock if the one whose turn it is does not."""
+        monkeypatch.setattr(waiting_room, "_STALL", 0.02)
+        limiter = RateLimiter([rule(1, 0.01)], default=None)
+        assert limiter.acquire()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(limiter.async_permit)
+            while not limiter.waiting:
+                await anyio.lowlevel.checkpoint()
+            thread = threading.Thread(target=limiter.permit)
+            thread.start()
+            thread.join(5)  # which stops the event loop
+            assert not thread.is_alive()
 
     async def test_tasks_of_another_event_loop_are_woken(self) -> None:
         """From this one's thread, while both run."""

@@ -62,7 +62,11 @@ class Limiter:
             return True
 
     def release(self, weight: int = 1) -> None:
-        """Give back what was acquired for nothing. What is left is never forgotten too early."""
+        """Give back at once what was acquired for nothing.
+
+        It must still count. Which call it was is not known: a sliding window takes out the oldest, so that what is left
+        is never forgotten too early.
+        """
         with self._lock:
             self._meter.release(self._clock(), weight)
 

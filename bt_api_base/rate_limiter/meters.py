@@ -228,7 +228,9 @@ class FixedWindow(Meter):
     _margin: float = 0.0
     _wall_clock: Callable[[], float] = lambda: 0.0
     _number: float = attrs.field(default=-1.0, init=False)
-    _window: Ticket = attrs.field(factory=list[float], init=False)  # the identity of this window
+    _window: Ticket = attrs.field(factory=list[float], init=False)  # the identity of this window,
+    _late_window: Ticket = attrs.field(factory=list[float], init=False)  # of its last moments,
+    _carried: Ticket = attrs.field(factory=list[float], init=False)  # and of the last moments of the one before
     _late: float = attrs.field(default=0, init=False)
     _late_from: float = attrs.field(default=math.inf, init=False)
     _shift: float = attrs.field(default=0, init=False)  # how much of `used` is the venue's correction
@@ -261,7 +263,9 @@ class FixedWindow(Meter):
 
     def _begin(self, used: float) -> None:
         self.used = used
-        self._window = []
+        # What was not carried over, after a pause, can no longer be given back.
+        self._carried = self._late_window if used else []
+        self._window, self._late_window = [], []
         self._late = self._shift = self._expected = self._unanswered = 0
         self.reported = None
 
@@ -270,19 +274,23 @@ class FixedWindow(Meter):
         self.used += cost
         if now >= self._late_from:
             self._late += cost
-        elif self.turn == math.inf:
+            return self._late_window
+        if self.turn == math.inf:
             self.turn = now + self.interval
         return self._window
 
     @override
     def has_expired(self, now: float, ticket: Ticket) -> bool:
-        return ticket is not self._window
+        return ticket is not self._window and ticket is not self._late_window
 
     @override
     def give_back(self, now: float, ticket: Ticket, cost: float) -> None:
         self.advance(now)
-        if ticket is self._window:
-            self.used = max(0, self.used - cost)
+        if ticket is self._late_window:
+            self._late -= cost
+        elif ticket is not self._window and ticket is not self._carried:
+            return
+        self.used = max(0, self.used - cost)
 
     @override
     def release(self, now: float, cost: float) -> None:
@@ -295,13 +303,13 @@ class FixedWindow(Meter):
 
     @override
     def expect_answer(self, ticket: Ticket, cost: float) -> None:
-        if ticket is self._window:
+        if not self.has_expired(0, ticket):
             self._expected += cost
             self._unanswered += cost
 
     @override
     def settle_unanswered(self, ticket: Ticket, cost: float) -> None:
-        if ticket is self._window:
+        if not self.has_expired(0, ticket):
             self._expected -= cost
             self._unanswered -= cost
 
@@ -315,7 +323,7 @@ class FixedWindow(Meter):
         """
         self.advance(now)
         if settled is not None:
-            if settled[0] is not self._window:
+            if self.has_expired(now, settled[0]):
                 return
             self._unanswered -= settled[1]
         last = self.reported
@@ -358,7 +366,7 @@ class TokenBucket(Meter):
     @override
     def take(self, now: float, cost: float) -> Ticket:
         self.used += cost
-        return _NO_TICKET
+        return [now]
 
     @override
     def has_expired(self, now: float, ticket: Ticket) -> bool:
@@ -366,7 +374,11 @@ class TokenBucket(Meter):
 
     @override
     def give_back(self, now: float, ticket: Ticket, cost: float) -> None:
-        self.release(now, cost)
+        """Take a call out again that was never sent, less what a full bucket would not have got since then.
+
+        Whether it would have been full all the time is not known, so this is the least that is right.
+        """
+        self.release(now, max(0.0, cost - (now - ticket[0]) * self._rate))
 
     @override
     def release(self, now: float, cost: float) -> None:
@@ -382,9 +394,6 @@ class TokenBucket(Meter):
     def set_limit(self, limit: float) -> None:
         self._rate *= limit / self.limit
         super().set_limit(limit)
-
-
-_NO_TICKET: Ticket = []
 
 
 def new_meter(rule: RateLimitRule, wall_clock: Callable[[], float]) -> Meter:
