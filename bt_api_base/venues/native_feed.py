@@ -11,8 +11,7 @@ from bt_api_base.websocket.config import WebSocketConfig
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import httpx
-
+    from bt_api_base.feeds.http_types import Transport
     from bt_api_base.feeds.native_core import DataQueue
     from bt_api_base.feeds.venue_api import VenueApi
     from bt_api_base.rate_limiter import RateLimiter
@@ -56,7 +55,7 @@ class VenueFeed(NativeFeed):
         rest_url: str | None = None,
         stream_url: str | None = None,
         transport_policy: TransportPolicy | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
         limiter: RateLimiter | None = None,
         recv_window_ms: int = 5000,
         timeout: float = 10.0,
