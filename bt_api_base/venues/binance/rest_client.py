@@ -33,12 +33,13 @@ def binance_client(
     transport: Transport | None = None,
     recv_window_ms: int = 5000,
     timeout: float = 10.0,
+    clock: VenueClock | None = None,
 ) -> HttpClient:
     """Return a client, not opened yet; see `BinanceApi` for the arguments.
 
     Every parameter goes in the query, of orders too: what is signed is then what is sent, in one piece.
     """
-    clock = VenueClock()
+    clock = VenueClock() if clock is None else clock
     return HttpClient(
         exchange_name,
         timeout,

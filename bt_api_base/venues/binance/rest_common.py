@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from bt_api_base.containers import Account, Balance, Bar, Fill, Instrument, Order, OrderBook, Position, Tick, Trade
+    from bt_api_base.feeds.clock import VenueClock
     from bt_api_base.feeds.endpoint import Endpoint
     from bt_api_base.feeds.error_table import ErrorTable
     from bt_api_base.feeds.http_types import Transport
@@ -50,6 +51,7 @@ class BinanceApi(RestApi):
         recv_window_ms: How long a signed request may be under way until the venue refuses it, milliseconds.
         timeout: How long a call may take in all, seconds.
         demo: Whether to trade in the venue's demonstration environment.
+        clock: The venue's clock, which several APIs can share; ``None``: one of its own.
     """
 
     rest_url: ClassVar[str]
@@ -74,6 +76,7 @@ class BinanceApi(RestApi):
         recv_window_ms: int = 5000,
         timeout: float = 10.0,
         demo: bool = False,
+        clock: VenueClock | None = None,
     ) -> None:
         self.client = binance_client(
             self.exchange_name,
@@ -86,6 +89,7 @@ class BinanceApi(RestApi):
             transport=transport,
             recv_window_ms=recv_window_ms,
             timeout=timeout,
+            clock=clock,
         )
         self.client.server_time = self.server_time
         self.clock = self.client.clock

@@ -20,6 +20,7 @@ from bt_api_base.venues.okx.rest_errors import OKX_ERRORS
 
 if TYPE_CHECKING:
     from bt_api_base.containers import Order, Position
+    from bt_api_base.feeds.clock import VenueClock
     from bt_api_base.feeds.http_types import Transport
     from bt_api_base.feeds.order_request import OrderRequest
     from bt_api_base.rate_limiter import RateLimiter
@@ -106,6 +107,7 @@ class OkxApi(OkxAccountApi):
         recv_window_ms: int = 5000,
         timeout: float = 10.0,
         demo: bool = False,
+        clock: VenueClock | None = None,
         trade_mode: str | None = None,
     ) -> None:
         super().__init__(
@@ -117,6 +119,7 @@ class OkxApi(OkxAccountApi):
             recv_window_ms=recv_window_ms,
             timeout=timeout,
             demo=demo,
+            clock=clock,
         )
         self.trade_mode = trade_mode or self.default_trade_mode
 

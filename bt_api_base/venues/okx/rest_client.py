@@ -31,9 +31,10 @@ def okx_client(
     transport: Transport | None = None,
     timeout: float = 10.0,
     demo: bool = False,
+    clock: VenueClock | None = None,
 ) -> HttpClient:
     """Return a client, not opened yet; see `OkxMarketApi` for the arguments."""
-    clock = VenueClock()
+    clock = VenueClock() if clock is None else clock
     return HttpClient(
         exchange_name,
         timeout,

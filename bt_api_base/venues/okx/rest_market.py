@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bt_api_base.containers import Bar, Instrument, OrderBook, Tick, Trade
+    from bt_api_base.feeds.clock import VenueClock
     from bt_api_base.feeds.endpoint import Endpoint
     from bt_api_base.feeds.http_types import Transport
     from bt_api_base.rate_limiter import RateLimiter
@@ -51,6 +52,7 @@ class OkxMarketApi(RestApi):
         recv_window_ms: Not used: the venue allows 30 s. It is there because other venues have it.
         timeout: How long a call may take in all, seconds.
         demo: Whether to trade in the venue's demonstration environment, which wants keys of its own.
+        clock: The venue's clock, which several APIs can share; ``None``: one of its own.
     """
 
     rest_url: ClassVar[str] = "https://openapi.okx.com"
@@ -72,6 +74,7 @@ class OkxMarketApi(RestApi):
         recv_window_ms: int = 5000,  # noqa: ARG002 - venues are made alike
         timeout: float = 10.0,
         demo: bool = False,
+        clock: VenueClock | None = None,
     ) -> None:
         self.client = okx_client(
             self.exchange_name,
@@ -82,6 +85,7 @@ class OkxMarketApi(RestApi):
             transport=transport,
             timeout=timeout,
             demo=demo,
+            clock=clock,
         )
         self.client.server_time = self.server_time
         self.clock = self.client.clock
