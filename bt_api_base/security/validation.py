@@ -31,7 +31,7 @@ _PEM: Final = re.compile(
 )
 _QUOTES: Final = re.compile(r"""(["'`\u2018\u201c]).*["'`\u2019\u201d]""", re.DOTALL)
 _PLACEHOLDER: Final = re.compile(
-    r"<.*>|\{.*\}|x+|\*+|\.+|(?:your|my|insert|enter|paste|replace|change)[ _-].*|.*[ _-](?:here|me)|todo",
+    r"<.*>|\$?\{.*\}|\$\w+|x{4,}|\*+|\.+|(?:your|insert|enter|paste|replace|change)[ _-].*|.*[ _-]here|changeme|todo",
     re.IGNORECASE,
 )
 
