@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -383,7 +382,3 @@ def _time_in_force(request: OrderRequest) -> str | None:
     if request.time_in_force is not None:
         return request.time_in_force.value.upper()
     return TimeInForce.GTC.value.upper() if request.order_type in _NEEDS_TIME_IN_FORCE else None
-
-
-CLIENT_ORDER_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
-"""Of spot; unique among the open orders of an account."""

@@ -20,7 +20,10 @@ from bt_api_base.venues.binance import rest_wire as wire
 
 __all__ = (
     "SPOT",
+    "SPOT_FILLS_OF_ORDER_WEIGHT",
+    "SPOT_OPEN_ORDERS_WEIGHT",
     "USDM",
+    "USDM_OPEN_ORDERS_WEIGHT",
     "BinanceEndpoints",
     "spot_depth_weight",
     "usdm_depth_limit",

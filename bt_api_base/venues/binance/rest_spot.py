@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -12,7 +13,7 @@ from bt_api_base.exceptions import OrderNotFoundError
 from bt_api_base.feeds.capability import Capability
 from bt_api_base.venues.binance import rest_convert as convert, rest_wire as wire
 from bt_api_base.venues.binance.convert import EXCHANGE_NAME
-from bt_api_base.venues.binance.rest_common import CLIENT_ORDER_ID, BinanceApi, Parameters
+from bt_api_base.venues.binance.rest_common import BinanceApi, Parameters
 from bt_api_base.venues.binance.rest_endpoints import (
     SPOT,
     SPOT_FILLS_OF_ORDER_WEIGHT,
@@ -53,7 +54,7 @@ class BinanceSpotApi(BinanceApi):
     rules = SPOT_RULES
     periods: ClassVar[Mapping[str, str]] = {interval: interval for interval in INTERVALS}
     order_words: ClassVar[Mapping[OrderType, str]] = {order_type: word for word, order_type in ORDER_TYPES.items()}
-    client_order_ids = CLIENT_ORDER_ID
+    client_order_ids = re.compile(r"[A-Za-z0-9_-]{1,36}")
     max_klines = 1000
     max_depth = 5000
     open_orders_weight = SPOT_OPEN_ORDERS_WEIGHT

@@ -45,7 +45,7 @@ def read_okx_error(status: int, body: bytes) -> tuple[str, str] | None:
                 return items[0].code, items[0].msg
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    return None if answer.code in ("", "0") else (answer.code, answer.msg)
+    return None if answer.code in ("", "0") else (str(answer.code), answer.msg)
 
 
 def _codes(kinds: Mapping[ErrorKind, tuple[int, ...]]) -> dict[str, ErrorKind]:

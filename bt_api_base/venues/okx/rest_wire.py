@@ -28,7 +28,7 @@ class Envelope(Frame[T], Generic[T]):
 class Failure(Struct):
     """An answer that may be an error; its data are looked at only then."""
 
-    code: str = ""
+    code: str | int = ""
     msg: str = ""
     data: Raw = Raw(b"[]")
 
