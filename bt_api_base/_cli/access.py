@@ -102,13 +102,17 @@ def simulated_venue(access: Access, symbols: Sequence[str] = ()) -> Any:  # noqa
     Raises:
         ConfigurationError: There is no simulated venue of that kind.
     """
-    from bt_api_base.testing import SimulatedOkxVenue, SimulatedVenue
+    from bt_api_base.testing import MarketSpec, SimulatedOkxVenue, SimulatedVenue
     from bt_api_base.testing.usdm_venue import SimulatedUsdmVenue
 
     name = access.exchange_name.upper()
     swap = name.endswith("___SWAP")
     usual = [f"{symbol}-SWAP" if swap else symbol for symbol in _SIMULATED_SYMBOLS]
-    listed = tuple(dict.fromkeys([*symbols, *usual]))
+    # A swap has the prices of what it is a swap of.
+    listed = [
+        attrs.evolve(MarketSpec.of(symbol.removesuffix("-SWAP")), symbol=symbol)
+        for symbol in dict.fromkeys([*symbols, *usual])
+    ]
     if name == "BINANCE___SPOT":
         return SimulatedVenue(listed, seed=access.seed)
     if name == "BINANCE___SWAP":
