@@ -13,7 +13,6 @@ import math
 import threading
 import time
 from collections.abc import Hashable
-from itertools import count
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, cast, overload
 
 import attrs
@@ -54,22 +53,6 @@ class CacheStats(TypedDict):
     hit_rate: float
 
 
-class _Counter:
-    """A number that any thread can add one to. An iterator does that in one step, where ``+= 1`` takes three."""
-
-    __slots__ = ("_looks", "_next", "add")
-
-    def __init__(self) -> None:
-        self.add: Callable[[], int] = count().__next__
-        self._looks = 0
-
-    def value(self) -> int:
-        """Return how often `add` was called. For one thread at a time: to look is to add one, too."""
-        value = self.add() - self._looks
-        self._looks += 1
-        return value
-
-
 def checked_ttl(ttl: float) -> float:
     """Return a time to live, or refuse what is not a number of seconds.
 
@@ -86,7 +69,7 @@ def _checked_size(_: object, __: object, max_size: int) -> None:
         raise ConfigurationError(f"max_size must be at least 1, not {max_size}")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)  # a hook would be run for each look-up
 class SimpleCache(Generic[K, V]):
     """A bounded cache of which each entry has a time to live of its own.
 
@@ -112,17 +95,14 @@ class SimpleCache(Generic[K, V]):
     _store: cachebox.LRUCache[K, tuple[V, float, K]] = attrs.field(init=False)
     _find: Callable[[K], tuple[V, float, K] | None] = attrs.field(init=False)
     _peek: Callable[[K], tuple[V, float, K] | None] = attrs.field(init=False)
+    _insert: Callable[[K, tuple[V, float, K]], tuple[V, float, K] | None] = attrs.field(init=False)
     _lock: threading.RLock = attrs.field(factory=threading.RLock, init=False, repr=False)
-    _hits: _Counter = attrs.field(factory=_Counter, init=False, repr=False)
-    _misses: _Counter = attrs.field(factory=_Counter, init=False, repr=False)
-    _hit: Callable[[], int] = attrs.field(init=False, repr=False)
-    _miss: Callable[[], int] = attrs.field(init=False, repr=False)
+    _hits: int = attrs.field(default=0, init=False, repr=False)
+    _misses: int = attrs.field(default=0, init=False, repr=False)
     _evictions: int = attrs.field(default=0, init=False, repr=False)
     _expirations: int = attrs.field(default=0, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._hit = self._hits.add
-        self._miss = self._misses.add
         self._begin()
 
     def __repr__(self) -> str:
@@ -144,10 +124,10 @@ class SimpleCache(Generic[K, V]):
         entry = self._find(key)
         if entry is not None:
             if self.clock() < entry[1]:
-                self._hit()
+                self._hits += 1  # threads take turns at calls and loops: never between these steps
                 return entry[0]
             self._expire(entry)
-        self._miss()
+        self._misses += 1
         return default
 
     def peek(self, key: K, default: D) -> V | D:
@@ -172,16 +152,16 @@ class SimpleCache(Generic[K, V]):
             self.delete(key)
             return
         deadline = self.clock() + lifetime
-        dropped: list[object] = []  # let go of after the lock is: a finalizer may do anything
+        dropped: object = None  # let go of after the lock is: a finalizer may do anything
         with self._lock:
-            store = self._store
             before = self._peek(key)
-            if before is None:
-                while len(store) >= self.max_size:
-                    dropped.append(self._evict())
-                store.insert(key, (value, deadline, key))
+            if before is not None:
+                dropped = self._insert(key, (value, deadline, before[2]))
             else:
-                dropped.append(store.insert(key, (value, deadline, before[2])))
+                if self.size() >= self.max_size:
+                    dropped = self._make_room()
+                self._insert(key, (value, deadline, key))
+        del before, dropped
 
     def delete(self, key: K) -> bool:
         """Forget what is stored under a key; return whether there was anything that had not expired."""
@@ -219,7 +199,7 @@ class SimpleCache(Generic[K, V]):
     def get_stats(self) -> CacheStats:
         """Return what happened since the cache was made."""
         with self._lock:
-            hits, misses = self._hits.value(), self._misses.value()
+            hits, misses = self._hits, self._misses
             return CacheStats(
                 size=len(self._store),
                 max_size=self.max_size,
@@ -235,19 +215,24 @@ class SimpleCache(Generic[K, V]):
         self._store = cachebox.LRUCache(0)
         self._find = self._store.get
         self._peek = self._store.peek
+        self._insert = self._store.insert
 
     def _entries(self) -> list[tuple[V, float, K]]:
         # Of a copy: to walk through the original makes objects inside of its lock, which may start garbage collection.
         return list(self._store.copy().values())
 
-    def _evict(self) -> object:
-        key = cast("K", self._store.least_recently_used())
-        entry = self._store.pop(key)
-        if self.clock() < entry[1]:
-            self._evictions += 1
-        else:
-            self._expirations += 1
-        return entry
+    def _make_room(self) -> object:
+        """Take out what was used the longest ago, and return it for others to drop."""
+        taken: list[object] = []
+        while self.size() >= self.max_size:
+            key = cast("K", self._store.least_recently_used())
+            entry = self._store.pop(key)
+            if self.clock() < entry[1]:
+                self._evictions += 1
+            else:
+                self._expirations += 1
+            taken.append(entry)
+        return taken
 
     def _expire(self, entry: tuple[V, float, K]) -> None:
         """Remove an entry, unless another one has taken its place."""
