@@ -43,7 +43,7 @@ class RestApi:
         clock: The venue's time, as far as it is known.
     """
 
-    exchange_name: str
+    exchange_name: ClassVar[str]
     capabilities: ClassVar[frozenset[Capability]]
     client_order_ids: ClassVar[re.Pattern[str]]
     """The form of client order ids that the venue takes."""
