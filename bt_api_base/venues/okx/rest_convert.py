@@ -16,6 +16,7 @@ from bt_api_base.containers import (
     OrderStatus,
     PositionSide,
 )
+from bt_api_base.venues.okx.malformed import FieldError
 from bt_api_base.venues.okx.private import ROLES, decimal_of, nanoseconds, negated, required
 
 if TYPE_CHECKING:
@@ -80,7 +81,13 @@ def instrument(data: wire.InstrumentRow, exchange_name: str, local_time: int) ->
 
 
 def placed_order(answer: wire.OrderAnswer, request: OrderRequest, exchange_name: str, local_time: int) -> Order:
-    """Describe an order that the venue has just taken: it tells its id, and nothing about fills."""
+    """Describe an order that the venue has just taken: it tells its id, and nothing about fills.
+
+    Raises:
+        FieldError: It tells no id.
+    """
+    if not answer.order_id:
+        raise FieldError("ordId", "expected the id of an order")
     time = nanoseconds(answer.timestamp)
     return Order(
         exchange_name,
