@@ -27,6 +27,8 @@ from bt_api_base.event_stream import Overflow
 from bt_api_base.testing.connection_controls import ConnectionControls
 from bt_api_base.testing.faulty_proxy import FaultyProxy
 from bt_api_base.testing.proxy_calls import FaultCalls
+from bt_api_base.testing.rest_log import RestLog
+from bt_api_base.testing.rest_side import RestSide
 from bt_api_base.testing.stream_controls import StreamControls
 from bt_api_base.transport import TransportPolicy
 from bt_api_base.venues.binance.topics import TABLE as SPOT
@@ -337,6 +339,14 @@ def test_the_faults_on_the_page_are_those_of_the_code() -> None:
     proxy = rows("testing.md", "## A proxy that breaks things")
     assert public_methods(FaultCalls) - {"apply"} | {"heal"} == names_called(proxy)
     assert names_called(proxy) <= set(dir(FaultyProxy))
+
+
+def test_the_rest_side_on_the_page_is_that_of_the_code() -> None:
+    """The tables of a venue's REST side have everything a test can do to it, and read of it."""
+    faults = names_called(rows("testing.md", "The reply to the first order was lost"))
+    told = names_called(rows("testing.md", '`count=None` is "from now on"'))
+    assert public_methods(RestSide) - {"start", "stop", "handle"} == {*faults, *told} - public_methods(RestLog)
+    assert set() == public_methods(RestLog) - {"open"} - told
 
 
 def test_every_container_is_on_the_page() -> None:

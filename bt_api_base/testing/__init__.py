@@ -5,8 +5,9 @@
 * `planted_secret`: credentials that must not turn up in anything that is shown.
 * `cancellation`: an operation cancelled at each of its suspensions.
 * `streams`: byte streams in memory, with scripted faults.
-* `simulated_venue`: a venue on loopback, over markets of its own; `okx_venue`: another, with an account;
-  `replay_venue`: one that plays recordings back.
+* `simulated_venue`: a venue on loopback, over markets of its own, with streams, a REST side, and an exchange that
+  executes orders; `usdm_venue` and `okx_venue`: others; `replay_venue`: one that plays recordings back.
+* `rest_clock`: a venue's clock that goes as fast as virtual time does.
 * `faulty_proxy`: a TCP proxy that breaks connections on request, `proxy_faults` being what it can be told.
 * `conformance`: the rules that every stream adapter keeps, checked with one line.
 * `pytest_plugin`: all of it as pytest fixtures and markers.
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         recorded_frames as recorded_frames,
     )
     from bt_api_base.testing.replay_venue import ReplayVenue as ReplayVenue
+    from bt_api_base.testing.rest_clock import LoopClock as LoopClock
     from bt_api_base.testing.simulated_venue import SimulatedVenue as SimulatedVenue
     from bt_api_base.testing.streams import (
         MemoryByteStream as MemoryByteStream,
@@ -61,6 +63,7 @@ _MODULES = {
     "FaultyProxy": "faulty_proxy",
     "LeakError": "leaks",
     "LeakedSecretError": "planted_secret",
+    "LoopClock": "rest_clock",
     "Market": "market",
     "MarketSpec": "market",
     "MemoryByteStream": "streams",
@@ -95,6 +98,7 @@ __all__ = (
     "FaultyProxy",
     "LeakError",
     "LeakedSecretError",
+    "LoopClock",
     "Market",
     "MarketSpec",
     "MemoryByteStream",
