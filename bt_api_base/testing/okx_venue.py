@@ -7,7 +7,7 @@ Example:
     ```python
     async with SimulatedOkxVenue(("BTC-USDT",), seed=1, rate=100) as venue:
         config = WebSocketConfig(venue.url, venue.exchange_name, credentials=venue.credentials)
-        api = OkxApi(venue.credentials, rest_url=venue.rest_url)
+        api = OkxSpotApi(venue.credentials, rest_url=venue.rest_url)
         ...
         venue.push_order(ordId="1", state="filled", fillSz="0.1", fillPx="61837.6", tradeId="7", accFillSz="0.1")
     ```
