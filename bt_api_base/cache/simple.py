@@ -53,7 +53,7 @@ class CacheStats(TypedDict):
     hit_rate: float
 
 
-def checked_ttl(ttl: float) -> float:
+def _checked_ttl(ttl: float) -> float:
     """Return a time to live, or refuse what is not a number of seconds.
 
     Raises:
@@ -89,7 +89,7 @@ class SimpleCache(Generic[K, V]):
         ConfigurationError: There is no room for anything, or the time to live is NaN.
     """
 
-    default_ttl: float = attrs.field(default=300.0, converter=checked_ttl)
+    default_ttl: float = attrs.field(default=300.0, converter=_checked_ttl)
     max_size: int = attrs.field(default=10_000, validator=_checked_size)
     clock: Callable[[], float] = attrs.field(default=time.monotonic, kw_only=True)
     _store: cachebox.LRUCache[K, tuple[V, float, K]] = attrs.field(init=False)
@@ -147,7 +147,7 @@ class SimpleCache(Generic[K, V]):
             ConfigurationError: The time to live is NaN.
             TypeError: The key is not hashable.
         """
-        lifetime = self.default_ttl if ttl is None else checked_ttl(ttl)
+        lifetime = self.default_ttl if ttl is None else _checked_ttl(ttl)
         if lifetime <= 0:
             self.delete(key)
             return
