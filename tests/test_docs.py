@@ -20,10 +20,12 @@ import anyio
 import attrs
 import pytest
 
-from bt_api_base import exceptions, venues
+from bt_api_base import exceptions, feeds, venues
 from bt_api_base.containers import Event, Gap
 from bt_api_base.containers.enums import GapReason
 from bt_api_base.event_stream import Overflow
+from bt_api_base.feeds.error_table import ErrorKind
+from bt_api_base.rate_limiter import RateLimitUnit
 from bt_api_base.testing.connection_controls import ConnectionControls
 from bt_api_base.testing.faulty_proxy import FaultyProxy
 from bt_api_base.testing.proxy_calls import FaultCalls
@@ -31,8 +33,13 @@ from bt_api_base.testing.rest_log import RestLog
 from bt_api_base.testing.rest_side import RestSide
 from bt_api_base.testing.stream_controls import StreamControls
 from bt_api_base.transport import TransportPolicy
+from bt_api_base.venues.binance.rest_endpoints import SPOT as SPOT_REST, USDM as USDM_REST
+from bt_api_base.venues.binance.rest_errors import SPOT_ERRORS
+from bt_api_base.venues.binance.rest_limits import SPOT_RULES, USDM_RULES
 from bt_api_base.venues.binance.topics import TABLE as SPOT
 from bt_api_base.venues.binance.usdm_topics import TABLE as USDM
+from bt_api_base.venues.okx.rest_endpoints import OKX_RULES
+from bt_api_base.venues.okx.rest_errors import OKX_ERRORS
 from bt_api_base.venues.okx.topics import TOPICS as OKX
 from bt_api_base.websocket import adapter as contract, events
 from bt_api_base.websocket.adapter import Channel, Continuity, StreamAdapter
@@ -43,6 +50,8 @@ from bt_api_base.websocket.subscription import SubscriptionStats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from bt_api_base.rate_limiter import RateLimitRule
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCS = REPOSITORY / "docs"
@@ -140,14 +149,15 @@ def test_an_example_runs(example: Path, namespace: dict[str, Any]) -> None:
     assert printed.getvalue().strip()
 
 
-def rows(page: str, heading: str) -> dict[str, list[str]]:
-    """Return the rows of the first table below a heading, without their backticks, by their first cell."""
+def rows(page: str, heading: str, number: int = 0) -> dict[str, list[str]]:
+    """Return the rows of a table below a heading, the first unless said, without backticks, by their first cell."""
     text = (DOCS / page).read_text(encoding="utf-8")
     assert heading in text, f"{page} has no heading {heading!r}"
-    table = re.search(r"(?:^\|.*\|\n)+", text.partition(heading)[2], flags=re.MULTILINE)
-    assert table is not None, f"no table below {heading!r}"
+    tables = re.findall(r"(?:^\|.*\|\n)+", text.partition(heading)[2], flags=re.MULTILINE)
+    assert len(tables) > number, f"no table below {heading!r}"
     cells = [
-        [cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in table[0].splitlines()[2:]
+        [cell.strip().replace("`", "") for cell in line.strip("|").split("|")]
+        for line in tables[number].splitlines()[2:]
     ]
     return {first: rest for first, *rest in cells}
 
@@ -297,8 +307,95 @@ def test_binances_private_topics_on_the_page_are_those_of_the_code(exchange_name
 
 
 def test_every_venue_is_on_the_page() -> None:
-    """The table of venues names every built-in adapter."""
+    """The table of venues names every built-in adapter, and there is a feed for each."""
     assert set(venues.stream_adapter_names()) == names_in("venues.md", "# Venues")
+    assert venues.stream_adapter_names() == feeds.venue_feed_names()
+
+
+FEEDS = ("BINANCE___SPOT", "BINANCE___SWAP", "OKX___SPOT", "OKX___SWAP", "OKX___FUTURES", "OKX___OPTION")
+"""By the columns of the tables of feeds, of which the last one is for all of OKX's contracts."""
+
+
+def test_what_feeds_can_do_on_the_page_is_what_the_code_says() -> None:
+    """The table has each feed's capabilities, with the methods that need them; a sentence names what no feed has."""
+    documented = rows("venues.md", "## Over REST")
+    for number, name in enumerate(FEEDS):
+        can = {row for row, cells in documented.items() if cells[1 + min(number, 3)] == "yes"}
+        assert {each.name for each in feeds.venue_feed(name).capabilities} == set(", ".join(can).split(", "))
+    text = (DOCS / "venues.md").read_text(encoding="utf-8")
+    nobody = re.search(r"^No feed has (.*?)\.", text, flags=re.MULTILINE | re.DOTALL)
+    assert nobody is not None
+    assert {each.name for each in feeds.Capability} - names_in("venues.md", "## Over REST") == set(
+        re.findall(r"`(\w+)`", nobody[1])
+    )
+    methods = {method for cells in documented.values() for method in re.findall(r"async_\w+", cells[0])}
+    assert methods <= set(dir(feeds.NativeFeed))
+
+
+def test_how_feeds_differ_on_the_page_is_how_they_do() -> None:
+    """The table has hosts, the form of client order ids, the length of pages, and settle times."""
+    documented = rows("venues.md", "## Over REST", 1)
+    for number, name in enumerate(FEEDS):
+        feed = feeds.venue_feed(name)
+        api, column = feed.api_class, min(number, 2)
+        assert api.rest_url == documented["host"][column]
+        assert getattr(api, "demo_url", "the same, with keys of its own") == documented["with demo=True"][column]
+        assert api.client_order_ids.pattern == documented["client order ids"][column]
+        assert str(api.max_klines) == documented["bars in an answer"][column]
+        assert f"{feed.policy.settle_time:g} s" == documented["settle time"][column]
+        assert feed.policy.confirmations == 2
+
+
+def limits_of(rules: Iterable[RateLimitRule]) -> dict[str, str]:
+    """Return how limits are written."""
+    return {rule.name: f"{rule.limit:,} in {rule.interval:,g} s" for rule in rules}
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "rules", "heading"),
+    [
+        pytest.param(SPOT_REST, SPOT_RULES, "### REST of Binance spot", id="spot"),
+        pytest.param(USDM_REST, USDM_RULES, "### REST of Binance USD-M futures", id="futures"),
+    ],
+)
+def test_binances_endpoints_and_limits_on_the_page_are_those_of_the_code(
+    endpoints: Any, rules: Iterable[RateLimitRule], heading: str
+) -> None:
+    """A table of endpoints has a row for each with its weight, and one of limits a row for each rule."""
+    table: list[Any] = [each for each in attrs.asdict(endpoints, recurse=False).values() if each is not None]
+    documented = {name: cells[-1] for name, cells in rows("venues.md", heading).items()}
+    assert {f"{each.method} {each.path}" for each in table} == set(documented)
+    for each in table:
+        assert re.match(rf"{each.weight}\b", documented[f"{each.method} {each.path}"]), each
+    assert limits_of(rules) == {name: cells[0] for name, cells in rows("venues.md", heading, 1).items()}
+
+
+def test_okxs_endpoints_on_the_page_are_those_of_the_code() -> None:
+    """The table of OKX's endpoints has a row for each, with its limit and what that is counted by."""
+    by = {"IP": "address", "ENDPOINT": "account"}
+    expected = {
+        rule.name: (
+            f"{rule.limit} orders" if rule.counts is RateLimitUnit.ORDERS else str(rule.limit),
+            by[rule.scope.name] + " and instrument" * rule.per_key,
+        )
+        for rule in OKX_RULES
+        if rule.name.startswith(("GET", "POST"))
+    }
+    documented = rows("venues.md", "### REST of OKX")
+    assert expected == {name: (cells[1], cells[2]) for name, cells in documented.items()}
+
+
+@pytest.mark.parametrize(
+    ("table", "heading"),
+    [(SPOT_ERRORS, "### REST of Binance spot"), (OKX_ERRORS, "### REST of OKX")],
+    ids=["Binance", "OKX"],
+)
+def test_the_codes_of_unknown_fate_on_the_page_are_those_of_the_code(table: Any, heading: str) -> None:
+    """The page says after which codes an order's fate is unknown."""
+    text = (DOCS / "venues.md").read_text(encoding="utf-8").partition(heading)[2]
+    sentence = text.partition("**An order's fate is unknown** after")[2].partition("after a")[0]
+    unknown = {code for code, kind in table.codes.items() if kind is ErrorKind.FATE_UNKNOWN}
+    assert unknown == set(re.findall(r"`(-?\d+)`", sentence))
 
 
 def public_methods(*owners: type) -> set[str]:
@@ -343,8 +440,8 @@ def test_the_faults_on_the_page_are_those_of_the_code() -> None:
 
 def test_the_rest_side_on_the_page_is_that_of_the_code() -> None:
     """The tables of a venue's REST side have everything a test can do to it, and read of it."""
-    faults = names_called(rows("testing.md", "The reply to the first order was lost"))
-    told = names_called(rows("testing.md", '`count=None` is "from now on"'))
+    faults = names_called(rows("testing.md", "## A venue over REST"))
+    told = names_called(rows("testing.md", "## A venue over REST", 1))
     assert public_methods(RestSide) - {"start", "stop", "handle"} == {*faults, *told} - public_methods(RestLog)
     assert set() == public_methods(RestLog) - {"open"} - told
 
