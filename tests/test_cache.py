@@ -380,6 +380,36 @@ class TestThreads:
         assert [True] == gone
 
 
+def test_references_are_counted() -> None:
+    """What goes in and out leaves no reference behind, and takes none away: the store is not Python."""
+    cache = SimpleCache[object, object](max_size=2)
+    key, other, value = object(), object(), object()
+
+    def use() -> None:
+        cache.get(other)
+        cache.get(other, value)
+        cache.set(key, value)
+        cache.get(key)
+        cache.peek(key, None)
+        cache.set(key, None)
+        cache.set(other, value)
+        cache.set(value, key)
+        cache.keys()
+        cache.cleanup()
+        cache.delete(key)
+        cache.delete(other)
+        cache.set(key, value, ttl=0)
+        cache.clear()
+
+    use()
+    things = (None, key, other, value)
+    before = [sys.getrefcount(thing) for thing in things]
+    for _ in range(200):
+        use()
+    changes = [sys.getrefcount(thing) - count for thing, count in zip(things, before, strict=True)]
+    assert all(abs(change) < 100 for change in changes), changes
+
+
 class TestVenueCaches:
     """What is kept of venues."""
 
