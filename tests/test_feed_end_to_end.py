@@ -26,7 +26,7 @@ POLICY = ResolvePolicy(settle_time=0.1, timeout=5.0, first_delay=0.01, max_delay
 VENUES = [
     pytest.param(SimulatedVenue, "BINANCE___SPOT", "BTC-USDT", id="binance-spot"),
     pytest.param(SimulatedUsdmVenue, "BINANCE___SWAP", "BTC-USDT-SWAP", id="binance-usdm"),
-    pytest.param(SimulatedOkxVenue, "OKX___SPOT", "BTC-USDT", id="okx-spot"),
+    pytest.param(SimulatedOkxVenue, "OKX___SPOT", "BTC-USDT", id="okx-spot", marks=pytest.mark.thorough),
     pytest.param(SimulatedOkxVenue, "OKX___SWAP", "BTC-USDT-SWAP", id="okx-swap"),
 ]
 
