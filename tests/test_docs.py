@@ -122,6 +122,7 @@ def namespace(
     monkeypatch.setattr(sys, "argv", ["program"])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(venues, "_factories", dict(venues._factories))
+    monkeypatch.setattr(feeds, "_feeds", dict(feeds._feeds))
     # Structs and attrs classes look their annotations up in the module they were made in.
     module = ModuleType("documented_program")
     monkeypatch.setitem(sys.modules, module.__name__, module)
