@@ -25,6 +25,7 @@ __all__ = ("Report", "print_environment")
 
 PACKAGES = (
     "bt_api_base", "anyio", "trio", "uvloop", "msgspec", "websockets", "trio-websocket", "picows", "aiohttp", "pyee",
+    "httpx", "aiolimiter", "limits", "pyrate-limiter", "throttled-py", "cachetools", "cachebox",
 )  # fmt: skip
 
 
