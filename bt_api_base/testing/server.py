@@ -62,6 +62,7 @@ class WebSocketServer(AsyncContextManagerMixin):
         self._peers: dict[Peer, None] = {}
         self._reserved: socket.socket | None = None
         self._listening: anyio.CancelScope | None = None
+        self._refusing = False
         self._unbound: anyio.Event | None = None  # set once the last listener is closed
         self._refusal = 0
         self._stalled_until = -1.0
@@ -101,6 +102,7 @@ class WebSocketServer(AsyncContextManagerMixin):
         try:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
+                self._refusing = False
                 if self._listen:
                     await self.listen()
                 yield self
@@ -117,6 +119,8 @@ class WebSocketServer(AsyncContextManagerMixin):
     async def listen(self) -> None:
         """Accept connections, again or for the first time, at the port they were accepted at before.
 
+        A server that is not to listen at all accepts those in memory.
+
         Raises:
             OSError: The port is taken.
 
@@ -124,6 +128,9 @@ class WebSocketServer(AsyncContextManagerMixin):
             Either it listens or it does not; the port stays reserved.
         """
         self._refusal += 1
+        self._refusing = False
+        if not self._listen:
+            return
         if self._listening is None and self._unbound is not None:
             await self._unbound.wait()
         if self._listening is not None:
@@ -143,7 +150,7 @@ class WebSocketServer(AsyncContextManagerMixin):
         _logger.debug("listening", host=self._host, port=self._port)
 
     async def refuse(self, seconds: float | None = None) -> None:
-        """Accept no connections: attempts to connect are refused by the system. Those there are go on.
+        """Accept no connections: attempts to connect are refused by the system, or in memory. Those there are go on.
 
         Args:
             seconds: For how long; None until `listen` is called.
@@ -152,6 +159,7 @@ class WebSocketServer(AsyncContextManagerMixin):
             Refused all the same, for as long.
         """
         self._refusal += 1
+        self._refusing = True
         if self._listening is not None:
             self._listening.cancel()
             self._listening = None
@@ -194,7 +202,12 @@ class WebSocketServer(AsyncContextManagerMixin):
 
         Returns:
             The client's end, to speak WebSocket over.
+
+        Raises:
+            ConnectionRefusedError: No connections are accepted.
         """
+        if self._refusing:
+            raise ConnectionRefusedError("the venue accepts no connections")
         ours, theirs = memory_stream_pair()
         self._task_group.start_soon(self._run, ours)
         return theirs

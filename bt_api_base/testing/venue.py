@@ -54,6 +54,9 @@ class Venue(ConnectionControls, StreamControls):
 
         Returns:
             The client's end of a byte stream, to speak WebSocket over.
+
+        Raises:
+            ConnectionRefusedError: The venue is dead, or refuses connections.
         """
         return self._server.connect_in_memory()
 

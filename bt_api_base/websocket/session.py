@@ -383,9 +383,9 @@ class Session:
                 self.last_frame_at = anyio.current_time()
                 await anyio.sleep(limit / 4)
                 continue
-            silence = anyio.current_time() - self.last_frame_at
-            if silence < limit:
-                await anyio.sleep(limit - silence)
+            due = self.last_frame_at + limit
+            if anyio.current_time() < due:
+                await anyio.sleep_until(due)  # what is left can be too little time for a sum of floats to move
                 continue
             if not await self._is_answered(partial(self._probe, active.channel, limit), self.config.subscribe_timeout):
                 silence = anyio.current_time() - self.last_frame_at
