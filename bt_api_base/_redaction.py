@@ -353,14 +353,15 @@ def excerpt(payload: object, limit: int = 200) -> str:
         payload: Text, bytes, or anything with a repr.
         limit: Longest excerpt, characters.
     """
+    known = _known.pattern
+    window = _EXCERPT_WINDOW + _known.longest
     if isinstance(payload, (bytes, bytearray, memoryview)):
-        text = _text_of(cast("bytes", payload)[: _EXCERPT_WINDOW + 1])
+        text = _text_of(cast("bytes", payload)[: window + 1])
     else:
         text = payload if isinstance(payload, str) else _repr_of(payload)
-    whole = len(text) <= _EXCERPT_WINDOW
+    whole = len(text) <= window
     if not whole:
-        text = text[:_EXCERPT_WINDOW]
-    known = _known.pattern
+        text = text[:window]
     if known is not None:
         text = known.sub(MASK, text)
         if not whole:

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
+from bt_api_base import _redaction
+from bt_api_base.security import secret
+from bt_api_base.testing import binance_private_dialect, okx_dialect  # noqa: F401 - their keys are known from now on
 from bt_api_base.testing.clock import VIRTUAL_BACKENDS, virtual_backend
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 REAL_BACKENDS: dict[str, tuple[str, dict[str, Any]]] = {
     "asyncio": ("asyncio", {"debug": True}),
@@ -60,3 +63,15 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     if autojump_threshold is None:
         return REAL_BACKENDS[name]
     return virtual_backend(name, autojump_threshold=autojump_threshold)
+
+
+@pytest.fixture(autouse=True)
+def _only_its_own_secrets() -> Iterator[None]:
+    """Forget the secrets of a test with its end: all of them would be looked for in whatever the others log."""
+    known, masked = _redaction._known, secret._masked
+    before = set(known._patterns), set(masked)
+    yield
+    for value in set(masked) - before[1]:
+        del masked[value]
+    for value in set(known._patterns) - before[0]:
+        known.remove(value)
