@@ -83,7 +83,6 @@ class OkxApi(OkxAccountApi):
         trade_mode: What pays for orders: ``"cash"``, ``"cross"`` or ``"isolated"``; ``None``: cash for spot, else
             cross. Spot in an account of multi-currency or portfolio margin needs ``"cross"``. An order's parameter
             ``tdMode`` goes first.
-        **options: See `OkxMarketApi`.
     """
 
     client_order_ids: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9]{1,32}")
