@@ -114,8 +114,8 @@ class MarketRecords:
         """
         if from_id is None:
             recent = list(self._trades)[-limit:]
-            past = min(limit - len(recent), self._most_past) if self._has_all_trades else 0
-            return [self.history.trade(back, self._first_trade_id) for back in range(past, 0, -1)] + recent
+            most = min(limit - len(recent), self._most_past) if self._has_all_trades else 0
+            return [self.history.trade(back, self._first_trade_id) for back in range(most, 0, -1)] + recent
         first = self._first_trade_id
         past = [
             self.history.trade(first - number, first)
