@@ -89,7 +89,7 @@ def test_spot_account() -> None:
             *handmade("account", "binance_spot_private"),
         ],
         acks=['{"id":1,"status":200,"result":{"subscriptionId":0}}'],
-        refusals=['{"id":1,"status":400,"error":{"code":-2035,"msg":"User Data Stream subscription already active."}}'],
+        refusals=['{"id":1,"status":400,"error":{"code":-2036,"msg":"User Data Stream subscription not active."}}'],
         notices=['{"event":{"e":"serverShutdown","E":1700000000000}}'],
         mutations=MUTATIONS,
         seed=20261122,

@@ -34,6 +34,9 @@ __all__ = ("BinanceSpotAdapter",)
 
 _PRIVATE_PATH = "/ws-api/v3"
 
+_ALREADY_ACTIVE = -2035
+"""Code of a request for the account's events on a connection that has them."""
+
 _PRIVATE_HOSTS = {
     "stream.binance.com": "ws-api.binance.com:443",
     "data-stream.binance.vision": "ws-api.binance.com:443",
@@ -192,6 +195,9 @@ class BinanceSpotAdapter(BinanceStreamAdapter):
             return None, (read_event(event),)
         answer = read_control(message)
         if isinstance(answer, Refusal):
+            if answer.code == _ALREADY_ACTIVE:
+                # What was asked for is there: the answer that said so was late, or came after we had given it up.
+                return None, (Ack(answer.request_id),)
             logging_in = answer.request_id in self._signed_requests
             return None, (login_refused(answer, logging_in=logging_in) or answer,)
         if isinstance(answer, Ack):
