@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+import stamina
 
 from bt_api_base import cli
 from bt_api_base.containers import Bar
+from bt_api_base.logging_factory import configure_logging
 from bt_api_base.security import create_env_template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 BACKENDS = ("asyncio", "uvloop", "trio")
@@ -32,12 +34,14 @@ every_venue = pytest.mark.parametrize(("exchange", "symbol"), VENUES)
 
 
 @pytest.fixture(autouse=True)
-def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Wide tables, and nobody's credentials."""
+def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Wide tables, nobody's credentials, and logging as it was."""
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.chdir(tmp_path)
-    for name in ("BINANCE_API_KEY", "BINANCE_SECRET", "BT_API_CREDENTIALS_FILE"):
+    for name in ("BINANCE_API_KEY", "BINANCE_SECRET", "BT_API_CREDENTIALS_FILE", "BT_API_LOG_LEVEL"):
         monkeypatch.delenv(name, raising=False)
+    yield
+    configure_logging()
 
 
 @pytest.fixture
@@ -117,6 +121,27 @@ class TestKlines:
         assert 1 == status
         assert "*.csv or *.jsonl" in said
 
+    def test_what_is_refused_has_no_output(self, call: Callable[..., tuple[int, str, str]]) -> None:
+        """Not even the names of the columns: the next program in a pipe would take them for an answer."""
+        status, out, said = call("klines", "BINANCE___SPOT", "BTC-USDT", "--sim", "--period", "7m")
+        assert (1, "") == (status, out)
+        assert said.startswith("error: ")
+
+    def test_no_bars_are_a_table_without_rows(self, call: Callable[..., tuple[int, str, str]]) -> None:
+        """Where a range has none, the columns are there all the same."""
+        range_ = ("--start", "2001-01-01", "--end", "2001-01-02")
+        status, out, _ = call("klines", "BINANCE___SPOT", "BTC-USDT", "--sim", *range_)
+        assert 0 == status
+        assert [] == list(csv.DictReader(io.StringIO(out)))
+        assert out.startswith("exchange_name,")
+
+    def test_a_range_has_a_start_before_its_end(self, call: Callable[..., tuple[int, str, str]]) -> None:
+        """Exchanged by mistake, they are no empty answer."""
+        range_ = ("--start", "2026-02-01", "--end", "2026-01-01")
+        status, _, said = call("klines", "BINANCE___SPOT", "BTC-USDT", "--sim", *range_)
+        assert 1 == status
+        assert "--start 2026-02-01T00:00:00 is not before --end 2026-01-01T00:00:00" in said
+
 
 class TestOrders:
     """Orders are placed and canceled when somebody agrees."""
@@ -164,6 +189,15 @@ class TestOrders:
         assert 1 == status
         assert "invalid order for BTC-USDT" in said
 
+    @pytest.mark.parametrize("typed", ["abc", "1,5", "NaN", "Infinity", "1e500", ""])
+    def test_numbers_are_numbers(self, typed: str, call: Callable[..., tuple[int, str, str]]) -> None:
+        """What is none is wrong usage, as quantity and as price."""
+        place = ("order", "place", "BINANCE___SPOT", "buy", "BTC-USDT")
+        for numbers in ((typed,), ("1", "--price", typed)):
+            status, _, said = call(*place, *numbers, "--sim", "--yes")
+            assert 2 == status
+            assert f'"{typed}" is no number' in said
+
     def test_canceling_nothing(self, call: Callable[..., tuple[int, str, str]]) -> None:
         """All orders of a symbol may be none; an order that is not there is an error."""
         assert 0 == call("order", "cancel", "BINANCE___SPOT", "BTC-USDT", "--all", "--sim", "--yes")[0]
@@ -183,7 +217,8 @@ def test_without_credentials(call: Callable[..., tuple[int, str, str]], tmp_path
     """It says where they are looked for, and how to do without."""
     status, _, said = call("balance", "BINANCE___SPOT")
     assert 1 == status
-    assert "--sim" in said
+    assert "looked for in" in said
+    assert said.endswith(". Or try it without an account: --sim\n")
     create_env_template(tmp_path / "example")
     assert "BINANCE" in (tmp_path / "example").read_text()
 
@@ -194,3 +229,17 @@ def test_venues_that_cannot_be_simulated(call: Callable[..., tuple[int, str, str
         status, _, said = call("ticker", exchange, "BTC-USDT", "--sim")
         assert 1 == status
         assert "BINANCE___SPOT" in said
+
+
+def test_no_network_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, call: Callable[..., tuple[int, str, str]], free_tcp_port: int
+) -> None:
+    """Where nobody listens, the error says so once, however often it was tried; the log has each where it is wanted."""
+    ticker = ("ticker", "BINANCE___SPOT", "BTC-USDT", "--rest-url", f"http://127.0.0.1:{free_tcp_port}")
+    with stamina.set_testing(True, attempts=3):  # without the pauses
+        status, out, said = call(*ticker)
+        assert (1, "", 1) == (status, out, said.count("\n"))
+        assert f"127.0.0.1:{free_tcp_port}" in said
+        monkeypatch.setenv("BT_API_LOG_LEVEL", "warning")
+        configure_logging()
+        assert 2 == call(*ticker)[2].count("trying again")

@@ -89,7 +89,7 @@ async def _credentials(access: Access) -> Credentials:
             access.exchange_name, profile=access.account
         )
     except CredentialsNotFoundError as error:
-        raise CommandError(f"{error} Or try it without an account: --sim") from None
+        raise CommandError(f"{error}. Or try it without an account: --sim") from None
 
 
 def simulated_venue(access: Access, symbols: Sequence[str] = ()) -> Any:  # noqa: ANN401 - one of several classes

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,8 +13,14 @@ import attrs
 from cyclopts import App, Parameter, validators
 
 from bt_api_base._cli.runtime import Backend, run
+from bt_api_base.containers.decimals import decimal_text
+from bt_api_base.logging_factory import configure_logging
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from cyclopts import Token
+
     from bt_api_base._cli.access import Access
 
 __all__ = ("register",)
@@ -27,6 +34,20 @@ _Positive = validators.Number(gt=0)
 def _http_url(_: type, value: str | None) -> None:
     if value is not None and not value.startswith(("http://", "https://")):
         raise ValueError("Must start with http:// or https://.")
+
+
+def _amount(_: object, tokens: Sequence[Token]) -> Decimal:
+    """Read an exact number as it was typed."""
+    text = tokens[0].value
+    try:
+        value = Decimal(text)
+        decimal_text(value)
+    except (InvalidOperation, ValueError):
+        raise ValueError(f'"{text}" is no number.') from None
+    return value
+
+
+_Amount = Parameter(converter=_amount)
 
 
 @Parameter(name="*")
@@ -67,6 +88,13 @@ class Way:
 _WAY = Way()
 
 
+def _ask(way: Way, command: Callable[[], Awaitable[int]]) -> int:
+    """Run a command that changes nothing: what is tried again in vain is told once, as the error that it ends with."""
+    if not os.environ.get("BT_API_LOG_LEVEL"):
+        configure_logging(level="error")
+    return run(way.backend, command)
+
+
 def ticker(
     exchange: str,
     /,
@@ -87,7 +115,7 @@ def ticker(
     async def command() -> int:
         return await run_ticker(way.access(exchange), symbols, as_json=json)
 
-    return run(way.backend, command)
+    return _ask(way, command)
 
 
 def klines(
@@ -125,7 +153,11 @@ def klines(
     options = KlinesOptions(
         symbol=symbol, period=period, start=start, end=end, count=count, output=output, file_format=format
     )
-    return run(way.backend, run_klines, way.access(exchange), options)
+
+    async def command() -> int:
+        return await run_klines(way.access(exchange), options)
+
+    return _ask(way, command)
 
 
 def orders(
@@ -149,7 +181,7 @@ def orders(
     async def command() -> int:
         return await run_orders(way.access(exchange), symbol, as_json=json)
 
-    return run(way.backend, command)
+    return _ask(way, command)
 
 
 def balance(
@@ -173,17 +205,17 @@ def balance(
     async def command() -> int:
         return await run_balance(way.access(exchange), currency, as_json=json)
 
-    return run(way.backend, command)
+    return _ask(way, command)
 
 
 def place(
     exchange: str,
     side: Literal["buy", "sell"],
     symbol: str,
-    quantity: Decimal,
+    quantity: Annotated[Decimal, _Amount],
     /,
     *,
-    price: Decimal | None = None,
+    price: Annotated[Decimal | None, _Amount] = None,
     time_in_force: Literal["GTC", "IOC", "FOK"] | None = None,
     post_only: Annotated[bool, _Switch] = False,
     reduce_only: Annotated[bool, _Switch] = False,

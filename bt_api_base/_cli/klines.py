@@ -91,12 +91,16 @@ async def run_klines(access: Access, options: KlinesOptions) -> int:
     A file is complete or not there: it is written under another name, which it loses in the end.
 
     Raises:
-        CommandError: The format of the file is not known, or nothing came.
+        CommandError: The format of the file is not known, or the range is none.
         BtApiError: The venue refuses, or cannot be reached.
 
     Cancellation: What has come stays in the file with the other name.
     """
     chosen = options.chosen_format
+    if options.start is not None:
+        start, end = _range(options.start, options.end)
+        if start >= end:
+            raise CommandError(f"--start {start:%Y-%m-%dT%H:%M:%S} is not before --end {end:%Y-%m-%dT%H:%M:%S}")
     written = 0
     async with interrupts() as stop, open_feed(access, (options.symbol,), private=False) as feed:
         with _target(options.output) as (stream, finish):
@@ -113,6 +117,7 @@ async def run_klines(access: Access, options: KlinesOptions) -> int:
             if not await stop.run_until(None, download):
                 _say(f"interrupted after {written:,} bars")
                 return stop.exit_status(bounded=True)
+            write(())
             finish()
     if options.output is not None:
         _say(f"{written:,} bars of {options.symbol}, {options.period}, in {options.output}")
@@ -166,9 +171,12 @@ def _target(path: Path | None) -> Generator[tuple[IO[str], Callable[[], object]]
 def _writer(stream: IO[str], file_format: FileFormat) -> Callable[[Sequence[Bar]], None]:
     if file_format == "csv":
         rows = csv.writer(stream, lineterminator="\n")
-        rows.writerow(_COLUMNS)
+        head = [_COLUMNS]
 
         def write_csv(bars: Sequence[Bar]) -> None:
+            # Not before the venue has answered: what it refuses has no output.
+            while head:
+                rows.writerow(head.pop())
             rows.writerows([getattr(bar, column) for column in _COLUMNS] for bar in bars)
 
         return write_csv
