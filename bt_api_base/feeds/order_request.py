@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import attrs
@@ -12,12 +11,13 @@ from bt_api_base.containers.enums import OrderType, PositionSide, Side, TimeInFo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from decimal import Decimal
 
 __all__ = ("OrderRequest",)
 
 
 def _amount(value: Decimal | str | float | None) -> Decimal | None:
-    return value if value is None or isinstance(value, Decimal) else to_decimal(value)
+    return None if value is None else to_decimal(value)
 
 
 @attrs.frozen(kw_only=True)
