@@ -323,6 +323,51 @@ async def test_canceling_all_is_made_sure_of(script: str) -> None:
     assert {OrderStatus.CANCELED} == {order.order_status for order in api.book.values()}
 
 
+async def test_canceling_an_earlier_order_leaves_the_next_one_with_its_id_alone() -> None:
+    """The id from us is that of two orders, the venue's of one: what was asked for is canceled, and nothing else."""
+    api = FakeVenueApi(script=["ok", "hang"])
+    async with open_feed(api) as feed, anyio.create_task_group() as tasks:
+        first = await buy(feed)
+        api.fill(first.order_id)
+        await feed.async_query_order(SYMBOL, first.order_id)
+        tasks.start_soon(buy, feed)
+        await anyio.sleep(0.1)
+        canceled = await feed.async_cancel_order(SYMBOL, first.order_id)
+        assert (first.order_id, OrderStatus.COMPLETED) == (canceled.order_id, canceled.order_status)
+        assert [OrderStatus.COMPLETED, OrderStatus.ACCEPTED] == [order.order_status for order in api.book.values()]
+        tasks.cancel_scope.cancel()
+
+
+async def test_an_id_may_be_used_again_for_ever() -> None:
+    """What is remembered of the earlier orders of an id is bounded."""
+    api = FakeVenueApi()
+    async with open_feed(api) as feed:
+        for _ in range(300):
+            order = await buy(feed)
+            await feed.async_cancel_order(SYMBOL, order.order_id)
+    entry = feed.tracker.get("a1")
+    assert entry is not None
+    assert 100 >= len(entry.earlier_ids)
+    assert order.order_id not in entry.earlier_ids
+    assert 101 >= len(feed.tracker._by_order_id)
+
+
+async def test_the_settle_time_begins_anew_in_another_loop() -> None:
+    """Each loop counts its time from another moment, so what one says means nothing to the next."""
+    api = FakeVenueApi(script=["late:1.5"])
+    async with open_feed(api) as feed:
+        with pytest.raises(OrderUnknownError):
+            await buy(feed, resolve=False)
+    for other in (-1e6, 1e6):
+        (entry,) = feed.unknown_orders
+        entry.unknown_since = entry.sent_at = anyio.current_time() + other
+        async with open_feed(api, tracker=feed.tracker) as successor:
+            await successor.resolve_unknown(0.5)
+    async with open_feed(api, tracker=feed.tracker) as successor:
+        assert () == await successor.resolve_unknown(5.0)
+    assert ["a1"] == [entry.client_order_id for entry in feed.tracker.open]
+
+
 async def test_done_orders_are_forgotten_and_open_ones_never() -> None:
     """The tracker's memory is bounded by what can still be filled."""
     api = FakeVenueApi()

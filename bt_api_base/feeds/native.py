@@ -190,6 +190,8 @@ class NativeFeed(
         for entry in self.tracker.all():
             if entry.fate is OrderFate.SENDING:
                 self.tracker.lost(entry)  # another feed was sending it when that was left
+            elif entry.fate is OrderFate.UNKNOWN:
+                entry.unknown_since = anyio.current_time()  # what another loop's time was says nothing in this one
             desk.resolve(entry)
         self._state = FeedConnectionState.CONNECTED
 

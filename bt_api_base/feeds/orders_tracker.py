@@ -7,7 +7,7 @@ told everything that is heard of an order, by whatever way, and keeps the latest
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import attrs
@@ -36,6 +36,8 @@ class OrderFate(enum.Enum):
     """The venue refused it, or surely does not have it."""
 
 
+_EARLIER: Final = 100
+
 _SETTLED = frozenset({OrderFate.PLACED, OrderFate.NOT_PLACED})
 
 
@@ -51,7 +53,7 @@ class TrackedOrder:
         sent_at: When it was sent, in the event loop's time, seconds.
         unknown_since: Since when its fate has been unknown, in the same time; ``None`` if it never was.
         queries: How often the venue was asked for it because of that.
-        earlier_ids: The venue's ids of earlier orders that had the same id of ours.
+        earlier_ids: The venue's ids of earlier orders that had the same id of ours, the newest last; a hundred at most.
     """
 
     request: OrderRequest
@@ -61,7 +63,7 @@ class TrackedOrder:
     sent_at: float = 0.0
     unknown_since: float | None = None
     queries: int = 0
-    earlier_ids: frozenset[str] = frozenset()
+    earlier_ids: tuple[str, ...] = ()
     _changed: anyio.Event | None = attrs.field(default=None, init=False, repr=False)
 
     @property
@@ -153,6 +155,8 @@ class OrderTracker:
         """Return an order by either id; ``None`` if it is not known here."""
         own_id = client_order_id or self._by_order_id.get((symbol, order_id), "")
         entry = self.get(own_id) if own_id else None
+        if entry is not None and order_id in entry.earlier_ids:
+            return None
         if entry is None or not order_id or entry.order is None or not entry.order.order_id:
             return entry
         return entry if entry.order.order_id == order_id else None
@@ -175,15 +179,17 @@ class OrderTracker:
         entry = TrackedOrder(request, sent_at=anyio.current_time())
         if before is not None:
             self._done.pop(own_id, None)
-            ids = {before.order.order_id} if before.order is not None and before.order.order_id else set[str]()
-            entry.earlier_ids = before.earlier_ids | ids
+            entry.earlier_ids = before.earlier_ids
+            if before.order is not None and before.order.order_id:
+                entry.earlier_ids = (*before.earlier_ids, before.order.order_id)[-_EARLIER:]
+                self._by_order_id.pop((before.order.symbol, before.order.order_id), None)
         self._live[own_id] = entry
         return entry
 
     def note(self, order: Order) -> TrackedOrder | None:
         """Take a state of an order that the venue told; return the order if it is one of this feed's."""
         entry = self.find(order.symbol, order.order_id, order.client_order_id or "")
-        if entry is None or order.order_id in entry.earlier_ids:
+        if entry is None:
             return None
         self.placed(entry, order)
         return entry
