@@ -210,6 +210,27 @@ async def test_times_are_rounded_to_the_range_that_was_asked_for() -> None:
     ] == transport.asked
 
 
+async def test_what_follows_a_full_page_is_asked_for_by_id() -> None:
+    """A thousand orders, or fills, can be of one moment: a time would not lead on from there."""
+    (fill,), (order, *_) = answer("GET_api_v3_myTrades").json[:1], answer("GET_api_v3_allOrders").json
+    fills, orders = (
+        [json.dumps([{**row, name: number} for number in numbers]) for numbers in (range(1000), range(1000, 1300))]
+        for row, name in ((fill, "id"), (order, "orderId"))
+    )
+    api, transport = api_with(*fills, *orders)
+    async with api:
+        assert list(map(str, range(1300))) == [
+            each.trade_id for each in await api.fills("BTC-USDT", since=0, count=1500)
+        ]
+        assert list(map(str, range(1300))) == [each.order_id for each in await api.orders("BTC-USDT", since=0)]
+    assert [
+        "GET /api/v3/myTrades?symbol=BTCUSDT&startTime=0&limit=1000",
+        "GET /api/v3/myTrades?symbol=BTCUSDT&fromId=1000&limit=500",
+        "GET /api/v3/allOrders?symbol=BTCUSDT&startTime=0&limit=1000",
+        "GET /api/v3/allOrders?symbol=BTCUSDT&orderId=1000&limit=1000",
+    ] == transport.asked
+
+
 async def test_only_bars_of_the_past_are_closed() -> None:
     """Whether a bar is over is told by the venue's clock: the answer does not say."""
     api, _ = api_with(answer("GET_api_v3_klines"))

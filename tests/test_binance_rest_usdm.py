@@ -5,6 +5,7 @@ There are no recordings: the answers are hand-made, after the venue's documentat
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -245,6 +246,25 @@ async def test_long_ranges_are_asked_for_week_by_week() -> None:
     assert [*weeks, *2 * [(str(start + 3 * week), None)]] == asked
     assert ("698759", Decimal("-0.07819010"), LiquidityType.MAKER) == (fill.trade_id, fill.trade_fee, fill.trade_type)
     assert (PositionSide.SHORT, Decimal("-0.91539999")) == (fill.position_side, fill.realized_pnl)
+
+
+async def test_what_follows_a_full_page_is_asked_for_by_id() -> None:
+    """And no other week is asked for then: it leads on to now."""
+    fill, order = answer("GET_fapi_v1_userTrades").json[0], answer("GET_fapi_v1_allOrders").json[0]
+    fills, orders = (
+        [json.dumps([{**row, name: number} for number in numbers]) for numbers in (range(1000), range(1000, 1300))]
+        for row, name in ((fill, "id"), (order, "orderId"))
+    )
+    api, transport = api_with(*fills, *orders)
+    since = (api.clock.now_ms() - 20 * 86_400_000) * MS
+    async with api:
+        assert list(map(str, range(1300))) == [
+            each.trade_id for each in await api.fills(SYMBOL, since=since, count=1500)
+        ]
+        assert list(map(str, range(1300))) == [each.order_id for each in await api.orders(SYMBOL, since=since)]
+    asked = [transport.params(index) for index in range(4)]
+    assert ["1000", "1000"] == [asked[1]["fromId"], asked[3]["orderId"]]
+    assert 4 == len(transport.asked)
 
 
 async def test_balances_positions_and_the_account() -> None:

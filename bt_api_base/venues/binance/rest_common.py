@@ -320,13 +320,23 @@ class BinanceApi(RestApi):
         return await self._orders(self.endpoints.open_orders, {"symbol": name}, internal)
 
     async def orders(self, symbol: str, *, since: int | None = None) -> list[Order]:
-        """Return orders whatever their state, oldest first, at most 1,000; see `VenueApi.orders`.
+        """Return orders whatever their state, oldest first; without ``since``, the latest 1,000.
 
         Cancellation: Nothing is changed.
         """
         internal, name = self._names(symbol)
         parameters: Parameters = {"symbol": name, "startTime": first_ms(since), "limit": _MOST_ROWS}
-        return await self._orders(self.endpoints.orders, parameters, internal)
+        orders = await self._orders(self.endpoints.orders, parameters, internal)
+        return orders if since is None else await self._orders_onward(internal, name, orders)
+
+    async def _orders_onward(self, internal: str, name: str, orders: list[Order]) -> list[Order]:
+        """Return a page of orders, and all that come after it if it is full."""
+        page = orders
+        while len(page) >= _MOST_ROWS:
+            parameters: Parameters = {"symbol": name, "orderId": int(page[-1].order_id) + 1, "limit": _MOST_ROWS}
+            page = await self._orders(self.endpoints.orders, parameters, internal)
+            orders += page
+        return orders
 
     fills_of_order_weight: ClassVar[int | None] = None
     """What asking for the fills of one order costs, if it is something else."""
@@ -336,7 +346,7 @@ class BinanceApi(RestApi):
         """Convert a fill."""
 
     async def fills(self, symbol: str, *, since: int | None = None, order_id: str = "", count: int = 500) -> list[Fill]:
-        """Return the account's fills, oldest first, at most 1,000; with ``since``, the oldest of them.
+        """Return the account's fills, oldest first; with ``since``, the oldest of them, else at most 1,000.
 
         Cancellation: Nothing is changed.
         """
@@ -354,9 +364,24 @@ class BinanceApi(RestApi):
             weight=self.fills_of_order_weight if order_id else None,
             symbol=internal,
         )
+        if since is not None and not order_id:
+            rows = await self._fills_onward(internal, name, rows, count)
         with self._reading("Fill") as local_time:
             fills = [self._fill(row, local_time) for row in rows]
         return [fill for fill in fills if since is None or fill.trade_time >= since]
+
+    async def _fills_onward(self, internal: str, name: str, rows: list[Any], count: int) -> list[Any]:
+        """Return a page of fills, and those that come after it if it is full, until there are so many."""
+        page = rows
+        while len(page) >= _MOST_ROWS and len(rows) < count:
+            parameters: Parameters = {
+                "symbol": name,
+                "fromId": page[-1].id + 1,
+                "limit": min(count - len(rows), _MOST_ROWS),
+            }
+            page = await self.client.call(self.endpoints.fills, parameters, symbol=internal)
+            rows += page
+        return rows
 
     @abstractmethod
     async def balances(self) -> list[Balance]:

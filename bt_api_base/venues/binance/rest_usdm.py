@@ -181,7 +181,7 @@ class BinanceUsdmApi(BinanceApi):
 
     @override
     async def orders(self, symbol: str, *, since: int | None = None) -> list[Order]:
-        """Return orders whatever their state, oldest first, at most 1,000; without ``since``, of the last week.
+        """Return orders whatever their state, oldest first; without ``since``, at most 1,000 of the last week.
 
         The venue forgets those that ended without a fill after three days, and all after three months.
 
@@ -193,10 +193,11 @@ class BinanceUsdmApi(BinanceApi):
         found: list[Order] = []
         for first, last in self._windows(since):
             parameters: Parameters = {"symbol": name, "startTime": first, "endTime": last, "limit": _MOST_ROWS}
-            found += await self._orders(self.endpoints.orders, parameters, internal)
-            if len(found) >= _MOST_ROWS:
-                break
-        return found[:_MOST_ROWS]
+            page = await self._orders(self.endpoints.orders, parameters, internal)
+            if len(page) >= _MOST_ROWS:
+                return found + await self._orders_onward(internal, name, page)
+            found += page
+        return found
 
     @override
     def _fill(self, row: wire.UsdmFill, local_time: int) -> Fill:
@@ -220,9 +221,12 @@ class BinanceUsdmApi(BinanceApi):
                 "limit": min(count - len(found), _MOST_ROWS),
             }
             rows: list[Any] = await self.client.call(self.endpoints.fills, parameters, symbol=internal)
+            is_full = len(rows) >= _MOST_ROWS
+            if is_full:
+                rows = await self._fills_onward(internal, name, rows, count - len(found))
             with self._reading("Fill") as local_time:
                 found += [self._fill(row, local_time) for row in rows]
-            if len(found) >= count:
+            if is_full or len(found) >= count:
                 break
         return found
 
