@@ -338,11 +338,10 @@ class FakeManager:
         self.is_connected = False
         self.since = self.api.time_ns()
 
-    def mend(self) -> None:
-        """Be connected again."""
+    def mend(self, until: int = 10**19) -> None:
+        """Be connected again; ``until`` is in local time, which is real, and later than anything as it is."""
         self.is_connected = True
-        now = 10**19  # later than anything: `until` is in local time, which is real
-        gap = Gap(EXCHANGE, "", 0, now, self.since, now, GapReason.DISCONNECTED, recoverable=True, topic="user")
+        gap = Gap(EXCHANGE, "", 0, until, self.since, until, GapReason.DISCONNECTED, recoverable=True, topic="user")
         for stream in self.streams:
             stream.offer_marker(gap)
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bt_api_base.containers import Balance, Event, Fill, Gap, Order, OrderStatus, Position, PositionSide
-from bt_api_base.exceptions import AuthenticationError, ConfigurationError, SlowConsumerError
+from bt_api_base.exceptions import AuthenticationError, ConfigurationError, OrderUnknownError, SlowConsumerError
 from bt_api_base.feeds.account_ledger import AccountLedger
 from bt_api_base.feeds.order_states import is_later, with_known
 from bt_api_base.feeds.reconciliation import fills_since
@@ -213,9 +213,55 @@ async def test_an_order_that_the_venue_has_forgotten_is_over() -> None:
         order = await buy(feed, "a")
         await drained(user)
         manager.cut()
+        await anyio.sleep(120)
         del api.book[order.order_id]
         manager.mend()
         assert ["a canceled 0"] == shown(await drained(user))
+
+
+async def test_an_order_that_the_venue_does_not_show_yet_is_not_over() -> None:
+    """It was placed a moment ago, and neither the open orders nor a query have it: that proves nothing."""
+    api = FakeVenueApi()
+    manager = FakeManager(api)
+    async with open_feed(api, manager=manager) as feed, feed.user_data((Order,), recheck_after=None) as user:
+        manager.cut()
+        order = await buy(feed, "a")
+        hidden = api.book.pop(order.order_id)
+        manager.mend()
+        assert [] == shown(await drained(user))
+        assert ["a"] == [entry.client_order_id for entry in feed.tracker.open]
+        api.book[order.order_id] = hidden
+        api.fill(order.order_id, "0.01")
+        assert ["a partially_filled 0.01"] == shown(await drained(user))
+
+
+async def test_an_order_of_unknown_fate_is_looked_for_in_its_instrument() -> None:
+    """It was filled in the gap that took its answer, and nothing else was ever traded in that instrument."""
+    api = FakeVenueApi()
+    manager = FakeManager(api)
+    async with open_feed(api, manager=manager) as feed, feed.user_data((Fill,), recheck_after=None) as user:
+        manager.cut()
+        api.script.append("lose_reply")
+        with pytest.raises(OrderUnknownError):
+            await buy(feed, "a", resolve=False)
+        (placed,) = api.book.values()
+        api.fill(placed.order_id)
+        api.hidden_for = 5.0
+        manager.mend()
+        assert ["a fill 0.03"] == shown(await drained(user))
+
+
+async def test_a_gap_is_mended_also_after_the_wall_clock_was_set_back() -> None:
+    """What was covered "until tomorrow" says nothing about a gap of today."""
+    api = FakeVenueApi()
+    manager = FakeManager(api)
+    async with open_feed(api, manager=manager) as feed, feed.user_data((Fill,), recheck_after=None) as user:
+        user._covered_until = 10**19
+        manager.cut()
+        order = await buy(feed, "a")
+        api.fill(order.order_id)
+        manager.mend(until=EPOCH)
+        assert ["a fill 0.03"] == shown(await drained(user))
 
 
 async def test_refused_credentials_end_the_stream() -> None:
@@ -276,6 +322,30 @@ async def test_fills_of_many_pages_come_once_each() -> None:
         )
     fills = await fills_since(api, SYMBOL, EPOCH)
     assert [str(number) for number in range(1700)] == [fill.trade_id for fill in fills]
+
+
+async def test_a_page_may_be_all_of_one_moment() -> None:
+    """One order can take more at a time than there are on a page."""
+    api = FakeVenueApi()
+    for number in range(2600):
+        now = EPOCH + SECOND * (number // 1300)
+        api.filled.append(
+            Fill(EXCHANGE, SYMBOL, now, now, str(number), "v1", "buy", Decimal(1), Decimal(1), now)  # type: ignore[arg-type]
+        )
+    fills = await fills_since(api, SYMBOL, EPOCH)
+    assert [str(number) for number in range(2600)] == [fill.trade_id for fill in fills]
+
+
+async def test_both_sides_of_a_trade_with_oneself_are_told() -> None:
+    """Two orders of the account met: a trade with one id, and two fills."""
+    fills = [
+        Fill(EXCHANGE, SYMBOL, EPOCH, 0, "7", order_id, side, Decimal(1), Decimal(1), EPOCH)  # type: ignore[arg-type]
+        for order_id, side in (("v1", "buy"), ("v2", "sell"))
+    ]
+    ledger = AccountLedger()
+    assert fills == [fill for fill in (*fills, *fills) if ledger.take(fill) is not None]
+    api = FakeVenueApi(filled=list(fills))
+    assert fills == await fills_since(api, SYMBOL, EPOCH)
 
 
 def _order(status: OrderStatus, executed: str | None = "0", server_time: int = 1, price: str = "5") -> Order:

@@ -41,7 +41,9 @@ class AccountLedger:
     symbols: OrderedDict[str, None] = attrs.field(factory=OrderedDict[str, None], init=False)
     _open: dict[tuple[str, str], Order] = attrs.field(factory=dict[tuple[str, str], Order], init=False)
     _done: OrderedDict[tuple[str, str], Order] = attrs.field(factory=OrderedDict[tuple[str, str], Order], init=False)
-    _fills: OrderedDict[tuple[str, str], int] = attrs.field(factory=OrderedDict[tuple[str, str], int], init=False)
+    _fills: OrderedDict[tuple[str, str, str], int] = attrs.field(
+        factory=OrderedDict[tuple[str, str, str], int], init=False
+    )
     _balances: dict[str, Balance] = attrs.field(factory=dict[str, Balance], init=False)
     _positions: dict[tuple[str, str], Position] = attrs.field(factory=dict[tuple[str, str], Position], init=False)
 
@@ -106,7 +108,8 @@ class AccountLedger:
         return order
 
     def _take_fill(self, fill: Fill) -> Fill | None:
-        key = fill.symbol, fill.trade_id
+        # A trade between two orders of the account has one id, and is a fill of each.
+        key = fill.symbol, fill.trade_id, fill.order_id
         if key in self._fills or fill.trade_time <= self.forgotten_until:
             return None
         self._note(fill.symbol, fill.trade_time)

@@ -40,16 +40,23 @@ async def fills_since(api: VenueApi, symbol: str, since: int) -> list[Fill]:
 
     Cancellation: Nothing is kept.
     """
-    found: dict[str, Fill] = {}
+    found: dict[tuple[str, str], Fill] = {}
+    count = _PAGE
+    seen = 0
     while True:
-        page = await api.fills(symbol, since=since, count=_PAGE)
-        fresh = [fill for fill in page if fill.trade_id not in found]
-        found.update((fill.trade_id, fill) for fill in fresh)
+        page = await api.fills(symbol, since=since, count=count)
+        found.update(((fill.trade_id, fill.order_id), fill) for fill in page)
         if len(page) < _PAGE:
             return sorted(found.values(), key=_fill_order)
-        # The next page begins with the moment at which this one ends; a page that is all of one moment is left behind.
+        # The next page begins with the moment at which this one ends: there may be more of it. If there is nothing
+        # else on this page, it takes longer ones, until they get no longer.
         latest = max(fill.trade_time for fill in page)
-        since = latest if fresh and latest > since else latest + _MS
+        if latest > since:
+            since, count, seen = latest, _PAGE, 0
+        elif len(page) > seen:
+            count, seen = 2 * count, len(page)
+        else:
+            since, count, seen = latest + _MS, _PAGE, 0
 
 
 def _fill_order(fill: Fill) -> tuple[int, int, str]:
@@ -149,7 +156,9 @@ class Reconciler:
                     found[key] = order
         for order in self._awaited():
             if order_key(order) not in found:
-                found[order_key(order)] = await self._ended(order)
+                ended = await self._ended(order)
+                if ended is not None:
+                    found[order_key(order)] = ended
         return list(found.values())
 
     def _awaited(self) -> list[Order]:
@@ -160,21 +169,24 @@ class Reconciler:
                 known.setdefault(order_key(entry.order), entry.order)
         return list(known.values())
 
-    async def _ended(self, order: Order) -> Order:
-        """Return the state of an order that is not open any more, or was placed just now."""
+    async def _ended(self, order: Order) -> Order | None:
+        """Return the state of an order that is not open any more, or was placed just now; ``None``: nobody knows."""
         try:
             if order.order_id:
                 return await self.api.query(order.symbol, order_id=order.order_id)
             return await self.api.query(order.symbol, client_order_id=order.client_order_id or "")
         except OrderNotFoundError:
-            # Venues forget orders that were canceled and never filled.
+            # Venues forget orders that were canceled and never filled, and show others late.
+            if await self.api.server_time() < max(order.server_time, order.order_time or 0) + self.overlap_ns:
+                return None
             self._log.warning("an order is neither open nor remembered by the venue", order=order.order_id)
             return msgspec.structs.replace(order, order_status=OrderStatus.CANCELED, trade_id=None)
 
     def _symbols(self, orders: Iterable[Order]) -> list[str]:
         symbols = {*self.extra_symbols, *self.ledger.symbols}
         symbols |= {order.symbol for order in orders}
-        symbols |= {entry.symbol for entry in self.tracker.all() if entry.is_settled and entry.order is not None}
+        symbols |= {entry.symbol for entry in self.tracker.all() if entry.order is not None}
+        symbols |= {entry.symbol for entry in self.tracker.unknown}
         return sorted(symbols)
 
     def _is_wanted(self, event: Order | Fill) -> bool:

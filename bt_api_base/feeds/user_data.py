@@ -186,7 +186,8 @@ class UserData(EventStream[Event]):
         self._gaps += 1
         if self._show_gaps:
             self.offer(gap)
-        if gap.until <= self._covered_until:
+        # The wall clock may have been set back since: then nothing is covered.
+        if gap.until <= self._covered_until <= local_time_ns():
             return
         covered_until = local_time_ns()
         await self._reconcile(gap.reason.value)
