@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from bt_api_base._lazy import lazy_names
 from bt_api_base.exceptions import ExchangeNotFoundError
@@ -77,7 +77,20 @@ _feeds: dict[str, str | Callable[..., Any]] = {
 }
 
 
-def venue_feed(exchange_name: str, credentials: Credentials | None = None, **options: Any) -> Any:  # noqa: ANN401 - the built-in ones are `NativeFeed`, plugins' need not be
+_BuiltIn: TypeAlias = Literal[
+    "BINANCE___SPOT", "BINANCE___SWAP", "OKX___FUTURES", "OKX___OPTION", "OKX___SPOT", "OKX___SWAP"
+]
+
+
+@overload
+def venue_feed(
+    exchange_name: _BuiltIn,
+    credentials: Credentials | None = None,
+    **options: Any,  # noqa: ANN401 - the feed's own
+) -> NativeFeed: ...
+@overload
+def venue_feed(exchange_name: str, credentials: Credentials | None = None, **options: Any) -> Any: ...  # noqa: ANN401 - plugins' need be no `NativeFeed`
+def venue_feed(exchange_name: str, credentials: Credentials | None = None, **options: Any) -> Any:
     """Return a new feed for a venue.
 
     Args:
