@@ -31,11 +31,10 @@ _COMMON: Final = _codes({
     ErrorKind.AUTHENTICATION: (-1002, -1022, -1099, -2014, -2015, -2017),
     ErrorKind.TIMESTAMP: (-1021,),
     ErrorKind.RATE_LIMIT: (-1003, -1015, -1034),
-    ErrorKind.OVERLOAD: (-1008,),
-    ErrorKind.MAINTENANCE: (-1016,),
     # "An unknown error occurred", "Internal error; unable to process", "An unexpected response", "Timeout waiting for
-    # response from backend server": the venue's parts did not hear of each other.
-    ErrorKind.FATE_UNKNOWN: (-1000, -1001, -1006, -1007),
+    # response from backend server", "This service is no longer available": the venue's parts may not have heard of each
+    # other.
+    ErrorKind.FATE_UNKNOWN: (-1000, -1001, -1006, -1007, -1016),
     ErrorKind.REQUEST: (
         -1100, -1101, -1102, -1103, -1104, -1105, -1106, -1108, -1118, -1119, -1120, -1125, -1127, -1128, -1130, -1135,
     ),
@@ -59,6 +58,8 @@ SPOT_ERRORS: Final = ErrorTable(
         **_COMMON,
         **_codes(
             {
+                # "Server is currently overloaded": it comes with a status of 5xx, after which an order may be there.
+                ErrorKind.FATE_UNKNOWN: (-1008,),
                 ErrorKind.REFUSED: (-2010, -2011, -2016, -2021, -2022, -2023, -2025),
                 ErrorKind.ORDER: (-2038, -2039),
             }
@@ -92,10 +93,18 @@ _USDM_OVERLOAD: Final = _says(
     (r"throttled|overload", ErrorKind.OVERLOAD),
 )
 
+_USDM_WORDS: Final = _says(
+    # Without a code they count only if they are all there is: the pages of gateways have the same words, and a gateway
+    # may have handed the order on.
+    (r"\A\W*service unavailable\W*\Z", ErrorKind.OVERLOAD),
+    (r"\A\W*internal error; unable to process your request(\W+please try again)?\W*\Z", ErrorKind.OVERLOAD),
+)
+
 USDM_ERRORS: Final = ErrorTable(
     {
         **_COMMON,
         **_codes({
+            ErrorKind.OVERLOAD: (-1008,),
             ErrorKind.AUTHENTICATION: (-4056, -4057, -4087, -4088, -4109),
             ErrorKind.TIMESTAMP: (-5028,),
             ErrorKind.SYMBOL: (-4140, -4141, -4144),
@@ -114,7 +123,7 @@ USDM_ERRORS: Final = ErrorTable(
         "-1001": _USDM_OVERLOAD,
         "-2011": _UNKNOWN_ORDER,
         "-4015": _says((r"client order id.*(?:duplicate|not unique)", ErrorKind.DUPLICATE)),
-        "": _USDM_OVERLOAD,
+        "": _USDM_WORDS,
     },
     until=_UNTIL,
     ban_wait=_BAN_WAIT,

@@ -59,10 +59,9 @@ OKX_ERRORS: Final = ErrorTable(
         ),
         ErrorKind.TIMESTAMP: (50102, 50112),
         ErrorKind.RATE_LIMIT: (50011, 50040, 50061),
-        ErrorKind.MAINTENANCE: (50005, 64007),
         # "Endpoint request timeout", "Order timed out", "Request timed out", "Cancel timed out"; and where the venue
-        # says that it is busy or had an error of its own: it may have got as far as the order.
-        ErrorKind.FATE_UNKNOWN: (50001, 50004, 50013, 50026, 50046, 51054, 51149, 51412, 63999),
+        # says that it is busy, offline or had an error of its own: it may have got as far as the order.
+        ErrorKind.FATE_UNKNOWN: (50001, 50004, 50005, 50013, 50026, 50046, 51054, 51149, 51412, 63999, 64007),
         ErrorKind.REQUEST: (50002, 50014, 50015, 50016, 50024, 50025, 51000, 51111),
         ErrorKind.SYMBOL: (51001, 51002, 51014, 51015, 51021, 51022, 51027, 51028, 51029, 51030),
         ErrorKind.ORDER: (
