@@ -47,6 +47,8 @@ class RestApi:
     capabilities: ClassVar[frozenset[Capability]]
     client_order_ids: ClassVar[re.Pattern[str]]
     """The form of client order ids that the venue takes."""
+    identifying: ClassVar[frozenset[str]]
+    """Parameters by which an order is found again: they are always those of the request."""
 
     client: HttpClient
     clock: VenueClock
@@ -76,11 +78,14 @@ class RestApi:
         return f"b{secrets.token_hex(12)}"
 
     def _check_id(self, request: OrderRequest) -> None:
-        """Refuse a client order id that the venue would.
+        """Refuse a client order id that the venue would, and parameters under which the order would not be found.
 
         Raises:
-            InvalidOrderError: It has another form.
+            InvalidOrderError: It has another form, or there are such parameters.
         """
+        others = sorted(self.identifying.intersection(request.parameters))
+        if others:
+            self._refuse(request, f"parameters cannot be {', '.join(others)}: that is for the order itself to say")
         if not self.client_order_ids.fullmatch(request.client_order_id):
             raise InvalidOrderError(
                 self.exchange_name,

@@ -53,6 +53,7 @@ class BinanceApi(RestApi):
         clock: The venue's clock, which several APIs can share; ``None``: one of its own.
     """
 
+    identifying = frozenset({"newClientOrderId", "side", "symbol"})
     rest_url: ClassVar[str]
     demo_url: ClassVar[str]
     endpoints: ClassVar[BinanceEndpoints]

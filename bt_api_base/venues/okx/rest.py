@@ -86,6 +86,7 @@ class OkxApi(OkxAccountApi):
     """
 
     client_order_ids: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9]{1,32}")
+    identifying = frozenset({"clOrdId", "instId", "side"})
     default_trade_mode: ClassVar[str] = "cross"
     private_channels: ClassVar[tuple[tuple[str, str], ...]] = (
         ("order", ""),
