@@ -73,6 +73,18 @@ class TestImporting:
         assert {"bt_api_base", "bt_api_base._lazy"} == {name for name in loaded if name.startswith("bt_api_base")}
         assert set() == {name.partition(".")[0] for name in loaded} - set(sys.stdlib_module_names) - {"bt_api_base"}
 
+    def test_heavy_dependencies_wait_until_they_are_needed(self) -> None:
+        """What asks, signs and trades can be imported without httpx and cryptography, the heaviest that there are."""
+        parts = ("cache", "feeds", "rate_limiter", "security", "venues")
+        imports = "; ".join(f"import bt_api_base.{part}" for part in parts)
+        script = (
+            f"import sys; {imports}; from bt_api_base import Credentials, RateLimiter, venue_feed; print(*sys.modules)"
+        )
+        ran = subprocess.run(  # noqa: S603  # this interpreter
+            [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        )
+        assert set() == {"cryptography", "httpx", "keyring", "stamina", "structlog"} & set(ran.stdout.split())
+
     @pytest.mark.parametrize("name", bt_api_base.__all__)
     def test_public_names_resolve(self, name: str) -> None:
         """Each name of the package can be used, and is listed by `dir`."""
