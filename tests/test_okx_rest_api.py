@@ -96,6 +96,17 @@ async def test_signed_requests_carry_the_headers() -> None:
     assert "openapi.okx.com" == placed.url.host
 
 
+async def test_a_passphrase_that_no_header_can_have_is_not_shown() -> None:
+    """Nothing is sent, and the error is none that quotes what it could not write."""
+    transport = FakeTransport(answer("POST_api_v5_trade_order"))
+    async with OkxSpotApi(Credentials("key", "secret", "pässphräse"), transport=transport) as api:
+        for call in (api.balances(), api.place(request())):
+            with pytest.raises(ConfigurationError, match="copied right") as caught:
+                await call
+            assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+    assert [] == transport.requests
+
+
 async def test_public_requests_carry_no_key() -> None:
     """Who asks for public data shows no key, and needs none."""
     transport = FakeTransport(answer("GET_api_v5_public_time"))

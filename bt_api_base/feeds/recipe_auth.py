@@ -13,7 +13,7 @@ from bt_api_base.feeds.http_call import CallInfo
 from bt_api_base.security.recipes import RequestToSign
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from bt_api_base.feeds.clock import VenueClock
     from bt_api_base.security import Credentials
@@ -55,7 +55,7 @@ class RecipeAuth(httpx.Auth):
         """Sign a request, if its endpoint wants that.
 
         Raises:
-            ConfigurationError: It does, and there are no credentials.
+            ConfigurationError: It does, and there are no credentials, or none that fit into a header.
         """
         security = CallInfo.of(request).security
         if security is Security.PUBLIC:
@@ -67,7 +67,7 @@ class RecipeAuth(httpx.Auth):
                 f"{request.method} {request.url.path} needs credentials", exchange_name=self._exchange_name
             )
         if security is Security.KEY:
-            request.headers[self._key_header] = credentials.api_key.reveal()
+            self._add_headers(request, {self._key_header: credentials.api_key.reveal()})
             yield request
             return
         url = request.url
@@ -82,5 +82,15 @@ class RecipeAuth(httpx.Auth):
         if signed.body != plain.body:
             raise ConfigurationError("this recipe changes the body: send parameters in the query instead")
         request.url = url.copy_with(query=signed.query.encode("ascii") or None)
-        request.headers.update(signed.headers)
+        self._add_headers(request, signed.headers)
         yield request
+
+    def _add_headers(self, request: httpx.Request, headers: Mapping[str, str]) -> None:
+        try:
+            request.headers.update(headers)
+        except UnicodeEncodeError:
+            pass  # it repeats what it was about, which is the key or the passphrase
+        else:
+            return
+        problem = "the key or the passphrase has characters that are none of a header: was all of it copied right?"
+        raise ConfigurationError(problem, exchange_name=self._exchange_name)
