@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 from hypothesis import given, strategies as st
 
@@ -23,6 +24,7 @@ from bt_api_base.feeds import register_venue_feed, venue_feed, venue_feed_names
 from bt_api_base.feeds.capability import Capability
 from bt_api_base.feeds.connection_state import FeedConnectionState
 from bt_api_base.feeds.order_check import OrderCheck, checked
+from bt_api_base.feeds.order_resolver import ResolvePolicy
 from bt_api_base.feeds.order_words import order_request
 from bt_api_base.feeds.paging import PagingProgress, period_ns
 from bt_api_base.instrument_manager import InstrumentManager
@@ -203,6 +205,23 @@ async def test_what_is_returned_is_also_put_into_the_queue() -> None:
     assert order == containers.get_nowait()
 
 
+async def test_a_full_queue_does_not_flood_the_log() -> None:
+    """That containers are left out is said at once, and then ever more rarely."""
+    api = FakeVenueApi()
+    said: list[int] = []
+
+    class FakeLog:
+        def warning(self, _text: str, *, count: int, **_values: Any) -> None:
+            said.append(count)
+
+    async with open_feed(api, data_queue=queue.Queue(maxsize=1)) as feed:
+        feed._log = FakeLog()
+        for _ in range(100):
+            await feed.async_get_tick(SYMBOL)
+    assert [1, 2, 4, 8, 16, 32, 64] == said
+    assert 99 == feed.queue_overflows
+
+
 async def test_the_account_is_asked_for() -> None:
     """Balances of all currencies or of one, positions, fills, open orders."""
     api = FakeVenueApi(held_positions={"BTC-USDT-SWAP": Decimal(2)})
@@ -329,6 +348,17 @@ def test_periods_in_nanoseconds() -> None:
 
 
 # -- finding a feed ------------------------------------------------------------------------------------
+
+
+def test_an_order_may_turn_up_for_as_long_as_the_venue_takes_its_request() -> None:
+    """Who gives requests more time waits longer before an order that is not there counts as not placed."""
+    for name in ("BINANCE___SPOT", "BINANCE___SWAP"):
+        assert 15.0 == venue_feed(name).policy.settle_time
+        assert 15.0 == venue_feed(name, recv_window_ms=100).policy.settle_time
+        assert (70.0, 80.0) == attrs.astuple(venue_feed(name, recv_window_ms=60_000).policy)[0:3:2]
+    assert 30.0 == venue_feed("OKX___SPOT", recv_window_ms=60_000).policy.settle_time
+    policy = ResolvePolicy(settle_time=1.0)
+    assert policy is venue_feed("BINANCE___SPOT", recv_window_ms=60_000, policy=policy).policy
 
 
 def test_feeds_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,27 @@ async def test_failing_queries_do_not_end_the_search() -> None:
     assert 6 == api.calls.count("query")
 
 
+async def test_a_long_search_does_not_flood_the_log() -> None:
+    """The venue cannot be asked for an hour: that is said ever more rarely."""
+    api = FakeVenueApi(script=["lose_reply"], queries_fail=10**6)
+    said: list[str] = []
+
+    class FakeLog:
+        def warning(self, text: str, **_values: Any) -> None:
+            said.append(text)
+
+        info = warning
+
+    async with open_feed(api) as feed:
+        feed._orders._resolver._log = FakeLog()
+        with pytest.raises(OrderUnknownError):
+            await buy(feed)
+        await anyio.sleep(3600)
+        assert 12 >= len(said)
+        api.queries_fail = 0
+        assert () == await feed.resolve_unknown(5.0)
+
+
 async def test_beyond_the_deadline_the_fate_is_told_as_unknown_and_found_out_later() -> None:
     """The caller gets an error of its own type with the id; in the background the search goes on."""
     api = FakeVenueApi(script=["lose_reply"], queries_fail=20)

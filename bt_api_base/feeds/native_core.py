@@ -117,7 +117,10 @@ class FeedCore:
                 target.put_nowait(event)
             except (queue.Full, anyio.WouldBlock):
                 self.queue_overflows += 1
-                self._log.warning("the data queue is full: a container is left out", kind=type(event).__name__)
+                count = self.queue_overflows
+                if not count & (count - 1):  # the first, the second, the fourth…: nobody reads a line for each
+                    kind = type(event).__name__
+                    self._log.warning("the data queue is full: containers are left out", kind=kind, count=count)
 
     # -- what is listed ----------------------------------------------------------------------------
 

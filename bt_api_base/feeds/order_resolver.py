@@ -114,7 +114,7 @@ class Resolver:
 
         Cancellation: The fate stays unknown.
         """
-        misses = 0
+        misses = failures = 0
         pause = 0.0
         for delay in self.policy.delays():
             await self._pause(entry, max(delay, pause))
@@ -130,9 +130,14 @@ class Resolver:
                     self._log.info("an order of unknown fate was not placed", order=entry.client_order_id)
                     self.tracker.not_placed(entry, error)
             except Exception as error:  # noqa: BLE001 - whatever it is, the fate of the order is still unknown
-                self._log.warning(
-                    "the fate of an order is still unknown", order=entry.client_order_id, error=str(error)
-                )
+                failures += 1
+                if not failures & (failures - 1):  # the first, the second, the fourth…: an outage can be long
+                    self._log.warning(
+                        "the fate of an order is still unknown",
+                        order=entry.client_order_id,
+                        error=str(error),
+                        failures=failures,
+                    )
                 entry.error = error
                 pause = wait_before_asking(error)
             else:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from bt_api_base.feeds.http_types import Transport
     from bt_api_base.feeds.native_core import DataQueue
+    from bt_api_base.feeds.order_resolver import ResolvePolicy
     from bt_api_base.feeds.venue_api import VenueApi
     from bt_api_base.rate_limiter import RateLimiter
     from bt_api_base.security import Credentials
@@ -90,7 +91,14 @@ class VenueFeed(NativeFeed):
                 **(stream_options or {}),
             )
         options.setdefault("stream_adapter", self._stream_adapter(rest_url))
+        if options.get("policy") is None:
+            options["policy"] = self._policy(recv_window_ms)
         super().__init__(data_queue, api=make_api, manager=manager, stream=stream, **options)
+
+    def _policy(self, recv_window_ms: int) -> ResolvePolicy:
+        """Return how the fate of an order is found out where requests may be under way for so long."""
+        del recv_window_ms
+        return self.default_policy
 
     def _stream_adapter(self, rest_url: str | None) -> Callable[[str], StreamAdapter] | None:
         """Return what makes the adapter of the streams; ``None``: whatever is usual for the venue."""
