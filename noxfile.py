@@ -22,7 +22,8 @@ nox.options.sessions = ["lint", "types", "tests", "docs", "lowest"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
-WORKERS = ("-n", "auto", "--maxprocesses", "8")
+# One more than there are processors: a third of their time, the tests wait for sockets and processes.
+WORKERS = ("-n", str(min(8, (os.cpu_count() or 1) + 1)))
 
 
 def find_pyenv_pythons(pattern: str = "3.*") -> list[str]:
