@@ -47,7 +47,7 @@ class RestApi:
     capabilities: ClassVar[frozenset[Capability]]
     client_order_ids: ClassVar[re.Pattern[str]]
     """The form of client order ids that the venue takes."""
-    identifying: ClassVar[frozenset[str]]
+    identifying: ClassVar[frozenset[str]] = frozenset()
     """Parameters by which an order is found again: they are always those of the request."""
 
     client: HttpClient
