@@ -179,6 +179,31 @@ async def test_an_id_may_be_used_again_when_its_order_is_done() -> None:
         assert first.order_id != second.order_id
 
 
+@pytest.mark.parametrize("script", ["lose_request", "lose_reply"])
+async def test_an_order_of_another_day_with_the_same_id_is_not_this_one(script: str) -> None:
+    """A program that was started again uses its ids again, and its tracker knows of no earlier order."""
+    api = FakeVenueApi()
+    async with open_feed(api) as feed:
+        yesterday = await buy(feed)
+        api.fill(yesterday.order_id)
+    await anyio.sleep(86_400)
+    api.clock = FakeClock(api)  # type: ignore[attr-defined]
+    api.script.append(script)
+    async with open_feed(api) as feed:
+        if script == "lose_reply":
+            assert yesterday.order_id != (await buy(feed)).order_id
+        else:
+            with pytest.raises(OrderError, match="was not placed"):
+                await buy(feed)
+
+
+class FakeClock:
+    """The venue's clock, which is known exactly."""
+
+    def __init__(self, api: FakeVenueApi) -> None:
+        self.now_ns = api.time_ns
+
+
 @pytest.mark.parametrize(
     "error",
     [

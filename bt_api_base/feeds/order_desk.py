@@ -8,7 +8,13 @@ import anyio
 import attrs
 
 from bt_api_base.exceptions import BtApiError, OrderError, OrderNotFoundError, OrderUnknownError
-from bt_api_base.feeds.order_resolver import ResolvePolicy, Resolver, surely_not_done, wait_before_asking
+from bt_api_base.feeds.order_resolver import (
+    ResolvePolicy,
+    Resolver,
+    surely_not_done,
+    venue_time,
+    wait_before_asking,
+)
 from bt_api_base.feeds.orders_tracker import OrderFate, OrderTracker
 from bt_api_base.logging_factory import get_logger
 
@@ -69,6 +75,7 @@ class OrderDesk:
         Cancellation: Where it was sent, or may have been, its fate is unknown, and found out in the background.
         """
         entry = self.tracker.begin(request, self.api.exchange_name)
+        entry.sent_ns = venue_time(self.api)
         try:
             order = await self.api.place(request)
         except Exception as error:

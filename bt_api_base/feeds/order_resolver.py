@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from bt_api_base.feeds.orders_tracker import OrderTracker, TrackedOrder
     from bt_api_base.feeds.venue_api import VenueApi
 
-__all__ = ("ResolvePolicy", "Resolver", "surely_not_done", "wait_before_asking")
+__all__ = ("ResolvePolicy", "Resolver", "surely_not_done", "venue_time", "wait_before_asking")
+
+_BEFORE_NS: Final = 120_000_000_000
+"""By how much an order has to be older than its request to be another one: no venue takes clocks that differ more."""
 
 _NOTHING_DONE: Final = (
     AuthenticationError,
@@ -64,6 +67,12 @@ def surely_not_done(error: BaseException) -> bool:
 def wait_before_asking(error: Exception | None) -> float:
     """Return for how many seconds the venue wants to be left alone."""
     return (error.retry_after or 0.0) if isinstance(error, RateLimitError) else 0.0
+
+
+def venue_time(api: VenueApi) -> int | None:
+    """Return the venue's time, nanoseconds since the epoch (UTC); ``None`` if its API has no clock."""
+    now_ns: Any = getattr(getattr(api, "clock", None), "now_ns", None)
+    return None if now_ns is None else int(now_ns())
 
 
 @attrs.frozen(kw_only=True)
@@ -151,9 +160,20 @@ class Resolver:
         async with self._slots:
             entry.queries += 1
             order = await self.api.query(entry.symbol, client_order_id=entry.client_order_id)
-        if order.order_id in entry.earlier_ids or order.order_side is not entry.request.side:
+        is_another = order.order_id in entry.earlier_ids or order.order_side is not entry.request.side
+        if is_another or self._is_older(order, entry):
             raise OrderNotFoundError(self.api.exchange_name, entry.client_order_id, entry.symbol, "only an earlier one")
         return order
+
+    def _is_older(self, order: Order, entry: TrackedOrder) -> bool:
+        """Tell whether an order was there long before this one was sent, such as one of another day."""
+        now = venue_time(self.api)
+        if entry.sent_ns is None or now is None or not order.order_time:
+            return False
+        # The clock may have been set since, and the loop's stands still while the machine sleeps: the earlier one is
+        # on the safe side.
+        sent_ns = min(entry.sent_ns, now - round((anyio.current_time() - entry.sent_at) * 1e9))
+        return order.order_time < sent_ns - _BEFORE_NS
 
     async def _pause(self, entry: TrackedOrder, delay: float) -> None:
         """Wait, but not beyond the moment at which "there is no such order" counts, nor when something was told."""

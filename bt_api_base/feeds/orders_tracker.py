@@ -51,6 +51,8 @@ class TrackedOrder:
         order: The latest state that was told; ``None`` while none was.
         error: Why its fate is unknown, or why it was not placed.
         sent_at: When it was sent, in the event loop's time, seconds.
+        sent_ns: The same by the venue's clock as it was known then, nanoseconds since the epoch (UTC); ``None``: the
+            venue's API has no clock.
         unknown_since: Since when its fate has been unknown, in the same time; ``None`` if it never was.
         queries: How often the venue was asked for it because of that.
         earlier_ids: The venue's ids of earlier orders that had the same id of ours, the newest last; a hundred at most.
@@ -61,6 +63,7 @@ class TrackedOrder:
     order: Order | None = None
     error: Exception | None = None
     sent_at: float = 0.0
+    sent_ns: int | None = None
     unknown_since: float | None = None
     queries: int = 0
     earlier_ids: tuple[str, ...] = ()
