@@ -227,6 +227,15 @@ async def test_a_new_order_is_accepted_and_no_more() -> None:
     )
 
 
+async def test_each_order_is_judged_by_its_own_code() -> None:
+    """Also where the answer as a whole says that all is well."""
+    text = answer("POST_api_v5_trade_order").text
+    api, _ = api_with(text.replace('"sCode":"0"', '"sCode":"51008"'))
+    async with api:
+        with pytest.raises(InsufficientBalanceError):
+            await api.place(request())
+
+
 @pytest.mark.virtual_time
 async def test_a_cancellation_is_looked_up() -> None:
     """The venue's answer says that it will be canceled: the order is asked for until it is."""

@@ -173,6 +173,9 @@ class OkxApi(OkxAccountApi):
             symbol=internal,
             client_order_id=request.client_order_id,
         )
+        failure = self._failure(answer.data[0], internal) if answer.data else None
+        if failure is not None:
+            raise failure
         with self._reading("Order", changed=(internal, request.client_order_id)) as local_time:
             placed = convert.placed_order(answer.data[0], request, self.exchange_name, local_time)
             kind = private.ORDER_TYPES[self._order_type(request)]
@@ -243,7 +246,7 @@ class OkxApi(OkxAccountApi):
                     elif not isinstance(failure, OrderNotFoundError):
                         failures.append(failure)
         if failures:
-            raise failures[0]
+            raise next((failure for failure in failures if isinstance(failure, OrderUnknownError)), failures[0])
         return [await self._settled(internal, order_id, "") for internal, order_id in canceled]
 
     async def _cancel_batch(self, internal: str, ids: list[str]) -> list[OrderAnswer]:
