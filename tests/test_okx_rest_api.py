@@ -32,6 +32,7 @@ from bt_api_base.exceptions import (
     OrderUnknownError,
 )
 from bt_api_base.feeds.order_request import OrderRequest
+from bt_api_base.rate_limiter import RateLimiter
 from bt_api_base.security import Credentials
 from bt_api_base.security.recipes import okx_signature
 from bt_api_base.venues.okx.rest import (
@@ -328,6 +329,14 @@ async def test_lists_are_paged() -> None:
     assert [str(number) for number in range(1, 201)] == [order.order_id for order in orders]
     path = "GET /api/v5/trade/orders-pending?instType=SPOT&instId=BTC-USDT"
     assert [f"{path}&limit=100", f"{path}&after=101&limit=100", f"{path}&after=1&limit=100"] == transport.asked
+
+
+async def test_a_list_may_have_more_than_ten_thousand_rows() -> None:
+    """The pages begin with the newest: to stop before the end would leave out what is wanted first."""
+    pages = [pending(100, first=10_300 - 100 * number) for number in range(103)]
+    api, _ = api_with(*pages, pending(0), limiter=RateLimiter(default=None))
+    async with api:
+        assert 10_300 == len(await api.open_orders("BTC-USDT"))
 
 
 async def test_orders_are_those_that_are_open_and_those_that_are_not() -> None:

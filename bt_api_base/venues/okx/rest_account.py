@@ -21,7 +21,6 @@ Parameters = dict[str, "str | int | bool | None"]
 """Of a call, by the venue's names; ``None`` is left out."""
 
 _PAGE: Final = 100
-_MOST_PAGES: Final = 100
 _DAY_NS: Final = 86_400_000_000_000
 _HISTORY_NS: Final = 7 * _DAY_NS
 _FILLS_NS: Final = 3 * _DAY_NS
@@ -64,15 +63,17 @@ class OkxAccountApi(OkxMarketApi):
         """Return the rows of all pages, newest first; or of as many pages as it takes for so many rows."""
         rows: list[Any] = []
         after: str | None = None
-        for _ in range(_MOST_PAGES):
+        while True:
             answer: Envelope[Any] = await self.client.call(
                 endpoint, {**parameters, "after": after, "limit": _PAGE}, symbol=str(parameters.get("instId") or "")
             )
             rows += answer.data
             if len(answer.data) < _PAGE or (most is not None and len(rows) >= most):
-                break
-            after = getattr(answer.data[-1], cursor)
-        return rows
+                return rows
+            last = getattr(answer.data[-1], cursor)
+            if last == after:
+                return rows  # it does not go on
+            after = last
 
     def _converted(self, rows: list[OrderData]) -> list[Order]:
         """Return orders oldest first, each once."""
