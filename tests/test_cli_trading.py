@@ -156,6 +156,13 @@ class TestOrders:
         assert "filled" in out
 
     @every_venue
+    def test_what_became_of_it(self, exchange: str, symbol: str, call: Callable[..., tuple[int, str, str]]) -> None:
+        """Also where the venue's answer is nothing but an id."""
+        status, out, _ = call("order", "place", exchange, "buy", symbol, "1", "--sim", "--yes", "--json")
+        order = msgspec.json.decode(out)
+        assert (0, "filled", Decimal(1)) == (status, order["order_status"], Decimal(order["executed_qty"]))
+
+    @every_venue
     def test_at_a_limit(self, exchange: str, symbol: str, call: Callable[..., tuple[int, str, str]]) -> None:
         """A limit order below the market waits."""
         place = ("order", "place", exchange, "buy", symbol, "1", "--price", "100", "--sim", "--yes", "--json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -17,7 +18,7 @@ from bt_api_base._cli.screen import console
 from bt_api_base.containers import Order
 from bt_api_base.containers.decimals import decimal_text
 from bt_api_base.containers.enums import OrderStatus
-from bt_api_base.exceptions import OrderUnknownError
+from bt_api_base.exceptions import BtApiError, OrderUnknownError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -138,6 +139,10 @@ async def run_place(access: Access, options: PlaceOptions, *, agreed: bool, as_j
             client_order_id=options.client_order_id,
             **extra,
         )
+        if order.executed_qty is None:
+            # OKX answers with the id and nothing else. That the order is placed is known, whatever comes of asking.
+            with suppress(BtApiError):
+                order = await feed.async_query_order(options.symbol, order.order_id)
         return order
 
     return await _carry_out(
