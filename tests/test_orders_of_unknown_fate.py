@@ -345,6 +345,26 @@ async def test_canceling_an_order_that_was_never_placed_says_so() -> None:
             await feed.async_cancel_order(SYMBOL, "nothing")
 
 
+async def test_an_order_that_is_not_shown_yet_is_canceled_when_it_is() -> None:
+    """The venue has taken it a moment ago, and does not find it yet: it is not gone."""
+    api = FakeVenueApi()
+    async with open_feed(api) as feed, anyio.create_task_group() as tasks:
+        order = await buy(feed)
+        hidden = api.book.pop(order.order_id)
+
+        async def show() -> None:
+            await anyio.sleep(1)
+            api.book[order.order_id] = hidden
+
+        tasks.start_soon(show)
+        assert OrderStatus.CANCELED is (await feed.async_cancel_order(SYMBOL, order.order_id)).order_status
+        lost = await buy(feed, "lost")
+        del api.book[lost.order_id]
+        with pytest.raises(OrderNotFoundError):
+            await feed.async_cancel_order(SYMBOL, lost.order_id)
+        assert FAST.settle_time + 1.0 == pytest.approx(anyio.current_time(), abs=1.5)
+
+
 async def test_canceling_what_is_done_asks_nobody() -> None:
     """What is known to be done cannot change any more."""
     api = FakeVenueApi()

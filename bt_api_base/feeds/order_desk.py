@@ -183,7 +183,7 @@ class OrderDesk:
             try:
                 order = await self._cancel_once(symbol, order_id, client_order_id)
             except OrderNotFoundError as error:
-                if entry is None or entry.is_settled:
+                if entry is None or not self._may_turn_up(entry):
                     raise
                 problem = error  # it may arrive after all
             except BtApiError as error:
@@ -197,6 +197,11 @@ class OrderDesk:
         own_id = client_order_id or ("" if entry is None else entry.client_order_id)
         detail = f"whether order {order_id or own_id} was canceled was not found out in time"
         raise OrderUnknownError(self.api.exchange_name, symbol, own_id, detail) from problem
+
+    def _may_turn_up(self, entry: TrackedOrder) -> bool:
+        """Tell whether an order that the venue does not find may be there all the same, or come."""
+        is_new = anyio.current_time() < entry.sent_at + self.policy.settle_time
+        return not entry.is_settled or (entry.is_open and is_new)
 
     async def _cancel_once(self, symbol: str, order_id: str, client_order_id: str) -> Order:
         """Send a cancellation, and ask for the order unless the answer says that it is done."""
