@@ -71,6 +71,9 @@ class VenueApi(Protocol):
     async def place(self, request: OrderRequest) -> Order:
         """Place an order. Its ``client_order_id`` is never empty here.
 
+        One call does it, and nothing is awaited after its answer: who were cancelled there would leave an order that is
+        taken for one that was never sent.
+
         Raises:
             OrderUnknownError: It was sent, and whether it was placed is not known.
         """
