@@ -566,6 +566,8 @@ def test_an_error_is_found_wherever_it_is() -> None:
         (f'{{"code":"2","msg":"Some","data":[{item},{good}]}}', None),
         (f'{{"code":"1","msg":"All","data":[{item},{item}]}}', None),
         ('{"code":"1","msg":"All","data":[]}', ("1", "All")),
+        (f'{{"code":"1","msg":"All","data":[{good}]}}', None),
+        ('{"code":"1","msg":"All","data":[{}]}', ("1", "All")),
         ('{"code":"1","msg":"All","data":7}', None),
         ('{"code":50011,"msg":"a number"}', ("50011", "a number")),
         ("[]", None),

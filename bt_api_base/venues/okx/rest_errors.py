@@ -39,9 +39,9 @@ def read_okx_error(status: int, body: bytes) -> tuple[str, str] | None:
         answer = _decode(body)
         if answer.code in (_ALL_FAILED, _SOME_FAILED):
             items = _decode_items(answer.data)
-            if len(items) > 1:
+            if len(items) > 1 or (items and items[0].code == "0"):
                 return None
-            if items and items[0].code not in ("", "0"):
+            if items and items[0].code:
                 return items[0].code, items[0].msg
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
