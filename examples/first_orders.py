@@ -79,7 +79,7 @@ async def trade(feed: NativeFeed, ticks: Subscription, done: Counter[str]) -> No
             side, price = ("buy", tick.bid_price) if done.total() % 2 else ("sell", tick.ask_price)
             order = await feed.async_make_order(SYMBOL, "0.01", price, f"{side}-limit")
         except (NetworkError, OrderError, RateLimitError) as error:
-            done[type(error).__name__] += 1  # nothing was done, that is certain: the next tick tries again
+            done[type(error).__name__] += 1  # not done, or being found out: the next tick goes on
         if done["canceled"] + done["filled"] >= ROUNDS:
             return
 
