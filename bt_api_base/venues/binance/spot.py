@@ -194,10 +194,10 @@ class BinanceSpotAdapter(BinanceStreamAdapter):
                 return None, (Notice("eventStreamTerminated", text, closing=is_ours),)
             return None, (read_event(event),)
         answer = read_control(message)
+        if isinstance(answer, Refusal) and answer.code == _ALREADY_ACTIVE:
+            # What was asked for is there: the answer that said so was late, or came after we had given it up.
+            answer = Ack(answer.request_id)
         if isinstance(answer, Refusal):
-            if answer.code == _ALREADY_ACTIVE:
-                # What was asked for is there: the answer that said so was late, or came after we had given it up.
-                return None, (Ack(answer.request_id),)
             logging_in = answer.request_id in self._signed_requests
             return None, (login_refused(answer, logging_in=logging_in) or answer,)
         if isinstance(answer, Ack):
