@@ -15,7 +15,7 @@ import random
 import sys
 import types
 from collections import Counter, defaultdict
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import ROUND_HALF_UP, Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from bt_api_base.containers.decimals import quantize
 from bt_api_base.exceptions import BtApiError, DuplicateOrderError, OrderUnknownError
 from bt_api_base.feeds import venue_feed
 from bt_api_base.feeds.clock import VenueClock
-from bt_api_base.feeds.orders_tracker import OrderFate
+from bt_api_base.feeds.orders_tracker import OrderFate, OrderTracker
 from bt_api_base.instrument_manager import InstrumentManager
 from bt_api_base.rate_limiter import RateLimiter
 from bt_api_base.testing.clock import virtual_backend
@@ -48,7 +48,7 @@ if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 
     from anyio.abc import ByteStream, TaskGroup
 
@@ -165,13 +165,14 @@ def cancelled_at(
 
 CALLS = {
     "place": 30, "cancel": 12, "replace": 6, "query": 5, "cancel_all": 2, "open": 1, "balance": 2, "fills": 1,
-    "market": 16, "wait": 4,
+    "market": 16, "wait": 4, "restart": 0.5,
 }  # fmt: skip
 """What a trader does, and how often."""
 
 FAULTS = {
     "lose_reply": 6, "lose_request": 5, "fail": 4, "fail_done": 4, "slow_reply": 4, "slow_request": 4, "limit": 1.5,
     "ban": 0.7, "kill": 1.5, "kill_rest": 1.5, "cut_streams": 2, "cut_rest": 1, "skew": 1.5,
+    "repeat": 1, "reorder": 1, "skip": 0.5, "stall": 0.7, "slow_acks": 0.5,
 }  # fmt: skip
 """What goes wrong, and how often."""
 
@@ -200,14 +201,16 @@ class Script:
         seed: What all of it follows from.
         market: Where.
         streams: Whether the account's events are listened to.
-        weight_limit: Weight of requests that the venue allows in a minute, where it is less than the client thinks.
+        is_strict: Whether the venue allows less requests and orders than the client thinks.
+        timeout: Of the client's calls, seconds.
         steps: What happens.
     """
 
     seed: int
     market: Market
     streams: bool
-    weight_limit: int | None
+    is_strict: bool
+    timeout: float
     steps: tuple[Step, ...]
 
 
@@ -225,7 +228,8 @@ def make_script(seed: int) -> Script:
         seed,
         market,
         streams=market.adapter is not None and rng.random() < 0.7,
-        weight_limit=rng.choice((None, None, None, 200)) if market is not OKX else None,
+        is_strict=rng.random() < 0.2,
+        timeout=rng.choice((10.0, 10.0, 10.0, 1.5)),
         steps=steps,
     )
 
@@ -264,10 +268,11 @@ class Player:
 
     script: Script
     venue: Any
-    feed: NativeFeed
+    make_feed: Callable[[OrderTracker], NativeFeed]
     machine: SkewedClock
     limiter: RateLimiter
-    tasks: TaskGroup
+    feed: Any = None
+    tasks: TaskGroup | None = None
     placings: list[Placing] = attrs.field(factory=list[Placing])
     sessions: list[Session] = attrs.field(factory=list[Session])
     stream: UserData | None = None
@@ -296,10 +301,34 @@ class Player:
         return self.placings[-1 - back]
 
     async def play(self) -> None:
-        """Do all steps, each in its time, without waiting for the ones before."""
-        for step in self.script.steps:
+        """Do all steps, each in its time, without waiting for the ones before; and see that all agree in the end.
+
+        At a restart the feed is left in the middle of whatever is under way. The next one knows its orders.
+        """
+        steps = iter(self.script.steps)
+        tracker, goes_on = OrderTracker(), True
+        while goes_on:
+            async with self.make_feed(tracker) as self.feed, anyio.create_task_group() as self.tasks:
+                if self.script.streams:
+                    self.tasks.start_soon(self.follow)
+                    if not self.sessions:
+                        while self.stream is None:  # noqa: ASYNC110 - nobody tells when
+                            await anyio.sleep(0.01)
+                goes_on = await self.play_until_restart(steps)
+                if not goes_on:
+                    await self.come_to_rest()
+                    await Agreement(self).check()
+                self.tasks.cancel_scope.cancel()
+
+    async def play_until_restart(self, steps: Iterator[Step]) -> bool:
+        """Do steps up to a restart; return whether there was one."""
+        assert self.tasks is not None
+        for step in steps:
             await anyio.sleep(step.pause)
             self.counts[step.kind] += 1
+            if step.kind == "restart":
+                self.note("the feed is left")
+                return True
             method = getattr(self, f"do_{step.kind}")
             if step.kind in CALLS and step.kind not in {"market", "wait"}:
                 self.calling += 1
@@ -308,6 +337,7 @@ class Player:
             else:
                 self.note(step.kind)
                 await method(step)
+        return False
 
     async def call(self, step: Step, method: Callable[[Step], Coroutine[Any, Any, None]]) -> None:
         """Make a call, which may be cancelled: at one of its awaits, or after a time."""
@@ -315,7 +345,7 @@ class Player:
         try:
             with anyio.CancelScope() as scope:
                 if chance < 0.12:
-                    suspension = 1 + int(step.chances[1] * 30)
+                    suspension = 1 + int(step.chances[1] ** 2 * 20)
                     self.note(f"{step.kind}, to be cancelled at its await {suspension}")
                     await cancelled_at(suspension, scope, method(step))
                 else:
@@ -486,6 +516,24 @@ class Player:
         """Let the client's clock jump."""
         self.machine.skew += (step.chances[4] - 0.5) * step.pick(5, (2.0, 20.0, 200.0))
 
+    async def do_repeat(self, step: Step) -> None:
+        for stream in self.venue.subscriptions:
+            self.venue.repeat(stream, self.count(step))
+
+    async def do_reorder(self, step: Step) -> None:
+        for stream in self.venue.subscriptions:
+            self.venue.reorder(stream, self.count(step))
+
+    async def do_skip(self, step: Step) -> None:
+        for stream in self.venue.subscriptions:
+            self.venue.skip(stream, self.count(step))
+
+    async def do_stall(self, step: Step) -> None:
+        self.venue.stall(150.0 * step.chances[4] ** 2, answers_pings=step.chances[5] < 0.5)
+
+    async def do_slow_acks(self, step: Step) -> None:
+        self.venue.delay_acks(20.0 * step.chances[4] ** 2, count=self.count(step))
+
     # The account's events.
 
     async def follow(self) -> None:
@@ -496,7 +544,7 @@ class Player:
             pause = 5.0
             session = Session()
             try:
-                async with self.feed.user_data(since=0) as stream:
+                async with self.feed.user_data(since=0, symbols=self.script.market.symbols) as stream:
                     self.sessions.append(session)
                     self.stream = stream
                     async for event in stream:
@@ -507,6 +555,15 @@ class Player:
             finally:
                 self.stream = None
 
+    def be_strict(self, strict: bool) -> None:
+        """Let the venue allow less than it usually does, or as much again."""
+        dialect = self.venue.rest.dialect
+        if self.script.market is OKX:
+            dialect.allow(0.2 if strict else 1.0)
+        else:
+            dialect.weights.window.limit = 200 if strict else 6_000
+            dialect.order_windows[0].limit = 6 if strict else 50
+
     # The end.
 
     async def come_to_rest(self) -> None:
@@ -514,8 +571,9 @@ class Player:
         self.note("the end: nothing goes wrong from here on")
         self.venue.rest.clear()
         self.venue.refuse_handshakes(count=0)
-        if self.script.weight_limit is not None:
-            self.venue.rest.dialect.weights.window.limit = 6_000
+        self.be_strict(False)
+        for stream in self.venue.subscriptions:
+            self.venue.disturb(stream)
         await self.venue.revive()
         with anyio.fail_after(3_600.0):
             while self.calling:
@@ -527,8 +585,11 @@ class Player:
             with anyio.fail_after(3_600.0):
                 while self.stream is None:
                     await anyio.sleep(1.0)
-            await anyio.sleep(90.0)
+            await anyio.sleep(240.0)
             assert self.stream is not None
+            if self.counts["skip"] or self.counts["stall"] or self.counts["reorder"]:
+                await self.stream.reconcile()  # nothing else tells of what a venue does not send
+                await anyio.sleep(1.0)
         else:
             await anyio.sleep(90.0)
             for entry in self.feed.tracker.open:
@@ -727,12 +788,11 @@ async def run_script(script: Script, log: list[str] | None = None) -> Counter[st
     now_ns()
     machine = SkewedClock(now_ns)
     limiter = RateLimiter(market.rules, clock=anyio.current_time, wall_clock=lambda: now_ns() / 1e9)
-    options: dict[str, Any] = {} if script.weight_limit is None else {"weight_limit": script.weight_limit}
     random.seed(script.seed)  # what the back-offs are drawn from
     async with AsyncExitStack() as stack:
         venue = await stack.enter_async_context(
             market.venue(
-                market.symbols, seed=script.seed, listen=False, paused=True, clock_ns=now_ns, max_connects=None, **options
+                market.symbols, seed=script.seed, listen=False, paused=True, clock_ns=now_ns, max_connects=None
             )
         )
         manager = None
@@ -747,28 +807,25 @@ async def run_script(script: Script, log: list[str] | None = None) -> Counter[st
                 adapter=at_venue_time(market.adapter, now_ns),
                 connector=in_memory(venue.connect_in_memory),
             )
-        feed = await stack.enter_async_context(
-            venue_feed(
+
+        def make_feed(tracker: OrderTracker) -> NativeFeed:
+            feed: NativeFeed = venue_feed(
                 market.exchange_name,
                 venue.credentials,
                 rest_url="https://venue.invalid",
                 transport=venue.rest_transport(),
                 limiter=limiter,
                 manager=manager,
+                tracker=tracker,
+                timeout=script.timeout,
                 instruments=InstrumentManager(),
                 api_options={"clock": VenueClock(monotonic_ns=machine, wall_ns=machine)},
             )
-        )
-        tasks = await stack.enter_async_context(anyio.create_task_group())
-        player = Player(script, venue, feed, machine, limiter, tasks, log=[] if log is None else log)
-        if script.streams:
-            tasks.start_soon(player.follow)
-            while player.stream is None:  # noqa: ASYNC110 - nobody tells when
-                await anyio.sleep(0.01)
+            return feed
+
+        player = Player(script, venue, make_feed, machine, limiter, log=[] if log is None else log)
+        player.be_strict(script.is_strict)
         await player.play()
-        await player.come_to_rest()
-        await Agreement(player).check()
-        tasks.cancel_scope.cancel()
     left = [task.name for task in anyio.get_running_tasks() if task.id not in before]
     assert not left, f"tasks are left: {left}"
     player.counts.update(placing.outcome for placing in player.placings)
@@ -803,7 +860,7 @@ def main(arguments: list[str]) -> None:
     backend = arguments[1] if len(arguments) > 1 else "asyncio"
     script = make_script(seed)
     log: list[str] = []
-    print(f"{script.market.exchange_name}, streams: {script.streams}, weight limit: {script.weight_limit}")
+    print(f"{script.market.exchange_name}, streams: {script.streams}, strict: {script.is_strict}")
     try:
         print(dict(play(seed, backend, log)))
     finally:
