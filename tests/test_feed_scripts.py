@@ -24,20 +24,6 @@ def test_client_and_venue_agree_after_a_few_scripts(venue_name: str, backend: st
         assert [] == outcome.problems, outcome
 
 
-@pytest.mark.thorough
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("venue_name", VENUES)
-def test_client_and_venue_agree_after_many_scripts(venue_name: str, backend: str) -> None:
-    """More, where there is time; they have met what they are for."""
-    outcomes = [run_script(seed, venue_name, backend=backend) for seed in range(1000, 1050)]
-    assert [] == [outcome for outcome in outcomes if outcome.problems]
-    assert sum(outcome.placed for outcome in outcomes) > 100
-    assert sum(outcome.fills for outcome in outcomes) > 100
-    assert sum(outcome.unknown for outcome in outcomes) > 30
-    assert sum(outcome.reconciliations for outcome in outcomes) > 100
-
-
 def test_a_seed_makes_the_same_script_every_time() -> None:
     """So that what was found can be looked at."""
     assert random_script(7) == random_script(7)

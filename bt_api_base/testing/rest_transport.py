@@ -17,7 +17,7 @@ from typing_extensions import override
 from bt_api_base.testing.rest_messages import RestRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from bt_api_base.testing.rest_messages import RestReply
 
@@ -68,7 +68,10 @@ class RestTransport(httpx.AsyncBaseTransport):
             What was asked is done all the same, if it was sent.
         """
         body = await request.aread()
-        await anyio.lowlevel.checkpoint()  # from here on it is sent
+        tell = _teller(request)
+        await tell("connection.connect_tcp.started")
+        await anyio.lowlevel.checkpoint()
+        await tell("http11.send_request_headers.started")  # from here on it is sent
         url = request.url
         exchange = MemoryExchange(
             RestRequest(
@@ -97,6 +100,17 @@ class RestTransport(httpx.AsyncBaseTransport):
             request=request,
             extensions={"http_version": b"HTTP/1.1"},
         )
+
+
+def _teller(request: httpx.Request) -> Callable[[str], Awaitable[None]]:
+    """Return what tells whoever wants to know how far a request has come, in the words of httpcore's transports."""
+    trace = cast("Callable[[str, dict[str, Any]], Awaitable[None]] | None", request.extensions.get("trace"))
+
+    async def tell(step: str) -> None:
+        if trace is not None:
+            await trace(step, {})
+
+    return tell
 
 
 __all__ = ("MemoryExchange", "RestTransport")
